@@ -649,7 +649,8 @@ class EpochRequest(StrictModel):
     """Keep how far Redis has come, and tell how far it was when it had come farthest: an ``epoch``
     only goes up, so a Redis that is behind the answer has gone back in time (a replica that lagged
     was promoted, or an old snapshot restored). PHP keeps the highest, with its ``at``; the call may
-    be repeated.
+    be repeated. Claims and results tell the same in their query, ``?epoch=7&at=1700000000000``, so
+    that this call is made only where there are none for a while, and to ask.
 
     With ``settle_pending`` it has: then every message of the log that is ``pending`` may have been
     sent, and becomes ``unknown``. It brings no effect again, and its status settles it.
@@ -785,3 +786,6 @@ OBSERVE = "/internal/observe"
 DIAGNOSIS = "/internal/diagnosis"
 FIND = "/internal/find"
 PREVIEW_MESSAGES = "/internal/preview-messages"
+
+#: Calls that may carry ``epoch`` and ``at`` of :class:`EpochRequest` in their query.
+CARRIERS = (CLAIM_MESSAGES, UPDATE_MESSAGE_STATUS, UPDATE_MESSAGE_STATUSES)

@@ -97,6 +97,7 @@ class Runtime:
             stopping=asyncio.Event(),
             vendors=self._vendors,
         )
+        self._backend.passenger = self._services.begun
         matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
             lane: Delivery(
@@ -159,7 +160,8 @@ class Runtime:
         await self._changes.look()  # before anything is asked for
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
-            asyncio.create_task(self._epoch.run(), name="epoch"),
+            asyncio.create_task(self._epoch.keep_telling(), name="epoch"),
+            asyncio.create_task(self._epoch.keep_comparing(), name="epoch of Redis"),
             asyncio.create_task(self._aside.run(), name="aside"),
             asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),

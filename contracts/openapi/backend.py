@@ -30,6 +30,12 @@ _REFUSALS = {
 }
 
 
+_CARRIED = tuple(
+    Parameter(name, "query", f"`EpochRequest.{name}`: it is kept.", required=False, type="integer")
+    for name in ("epoch", "at")
+)
+
+
 def _call(
     path: str,
     tag: str,
@@ -47,6 +53,7 @@ def _call(
         tag=tag,
         summary=summary,
         description=description or documentation(request),
+        parameters=_CARRIED if path in backend.CARRIERS else (),
         request=json_body(request),
         answers={200: json_body(answer), **_REFUSALS, **(refusals or {})},
         security=SIGNED,

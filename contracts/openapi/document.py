@@ -84,7 +84,7 @@ def _parameter(parameter: Parameter) -> Document:
         "in": parameter.location,
         "required": parameter.required,
         "description": parameter.description,
-        "schema": {"type": "string"},
+        "schema": {"type": parameter.type},
     }
 
 

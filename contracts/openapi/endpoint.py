@@ -58,6 +58,7 @@ class Parameter:
     location: Literal["query", "header"]
     description: str
     required: bool = True
+    type: Literal["string", "integer"] = "string"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ may be concluded from them."""
 
 import time
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -74,8 +74,23 @@ class BackendRefused(BackendError):
         return (BackendUnavailable if whatever else BackendFailed)(str(self))
 
 
+class Passenger(Protocol):
+    """Takes a number along to PHP, in calls that are made anyway (:data:`contract.CARRIERS`)."""
+
+    def boards(self) -> tuple[int, int] | None:
+        """Return the number and its time for a call that begins now; None: PHP knows it."""
+        ...
+
+    def told(self, number: int) -> None:
+        """Note that such a call has succeeded."""
+        ...
+
+
 class Backend:
     """The PHP side, as seen by the sidecar and its workers. Belongs to one event loop."""
+
+    #: The epoch of a process that sends.
+    passenger: Passenger | None = None
 
     def __init__(
         self, url: str, signer: Signer, *, timeout_s: float, connections: int = 32
@@ -153,9 +168,13 @@ class Backend:
         headers: dict[str, str] | None,
         timeout_s: float | None,
     ) -> Answer:
-        status, content = await self._exchange(path, body, headers, timeout_s)
+        boarded = self.passenger.boards() if self.passenger and path in contract.CARRIERS else None
+        query = "?epoch={}&at={}".format(*boarded) if boarded else ""
+        status, content = await self._exchange(path, query, body, headers, timeout_s)
         if status != 200:
             raise _refusal(path, status, content)
+        if self.passenger and boarded:
+            self.passenger.told(boarded[0])
         try:
             return _scrubbed(read(answer, content))
         except ValidationError as error:
@@ -174,13 +193,18 @@ class Backend:
         return await self.post(path, body, contract.ProcessWebhookAnswer, headers=headers)
 
     async def _exchange(
-        self, path: str, body: bytes, headers: dict[str, str] | None, timeout_s: float | None
+        self,
+        path: str,
+        query: str,
+        body: bytes,
+        headers: dict[str, str] | None,
+        timeout_s: float | None,
     ) -> tuple[int, bytes]:
-        signed = self._signer.headers("POST", self._path + path, body)
+        signed = self._signer.headers("POST", self._path + path + query, body)
         timeout = self._timeout if timeout_s is None else aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self.session.post(
-                URL(self._url + path, encoded=True),  # as it was signed
+                URL(self._url + path + query, encoded=True),  # as it was signed
                 data=body,
                 headers={"Content-Type": CONTENT_TYPE, **signed, **(headers or {})},
                 timeout=timeout,

@@ -2,11 +2,13 @@
 
 A replica that lagged is promoted, or an old snapshot restored: Redis then calls rows *claimed* that
 were sent since, and has replies in its outbox that customers have got. So each write of rows that
-are about to be sent has a number that only grows, and PHP is told of it once a second. After each
-restart and each failover nothing is sent (``lua/redis/epoch.lua``) until a worker has compared the
-two (``workers/sending/epoch_watch.py``).
+are about to be sent has a number that only grows, and PHP is told of it about once a second. After
+each restart and each failover nothing is sent (``lua/redis/epoch.lua``) until a worker has compared
+the two (``workers/sending/epoch_watch.py``).
 """
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +17,9 @@ from typing import Any, cast
 from sidecar.clock import now_ms
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
+
+#: Claims and results take the number along to PHP this often: results go once a second.
+CARRIED_EVERY_S = 0.9
 
 #: A Redis that has gone back in time is named for so long.
 NAMED_MS = 86_400_000
@@ -103,14 +108,33 @@ class Epoch:
 @dataclass(slots=True)
 class Begun:
     """The last write of rows about to be sent that this process knows of, and when it was (unix
-    ms)."""
+    ms); and what of it PHP was told."""
 
     number: int = 0
     at: int = 0
+    _told: int = 0
+    _telling_since: float = -math.inf
 
     def note(self, number: int) -> None:
         if number > self.number:
             self.number, self.at = number, now_ms()
+
+    def is_news(self, every_s: float) -> bool:
+        """Return whether PHP is to be told, if it is told this often."""
+        return self.number > self._told and time.monotonic() >= self._telling_since + every_s
+
+    def telling(self) -> tuple[int, int]:
+        """Return number and time for a call to PHP that begins now."""
+        self._telling_since = time.monotonic()
+        return self.number, self.at
+
+    def told(self, number: int) -> None:
+        """Note that PHP has a number."""
+        self._told = max(self._told, number)
+
+    def boards(self) -> tuple[int, int] | None:
+        """Return what a claim or results take along to PHP, which :meth:`told` is told of then."""
+        return self.telling() if self.is_news(CARRIED_EVERY_S) else None
 
 
 #: A Redis that has never sent.

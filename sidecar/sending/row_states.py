@@ -51,6 +51,7 @@ TRANSITIONS = Transitions(
     # Redis has gone back in time: it may have been sent since.
     (None, _SENDING, "compared.lua"),
     (_CLAIMED, _SENDING, "compared.lua"),
+    (_KNOWN, _SENDING, "compared.lua"),
     (_CLAIMED, _CLAIMED, "set_state.lua"),
     (_SENDING, _CLAIMED, "set_state.lua"),
     # It fails without a call, or is left to PHP's queue.

@@ -139,6 +139,7 @@ class _Endpoint:
         self._engine = engine
         self._name = path.removeprefix("/internal/").partition("/")[0]
         self._operation = operation
+        self._may_carry = path in contract.CARRIERS
 
     async def respond(self, request: Request) -> Response:
         report = self._engine.report
@@ -168,9 +169,25 @@ class _Endpoint:
             )
         except SignatureRefused as refusal:
             raise Refused(refusal.code, str(refusal)) from None
-        path = request.path_params
-        answer = await self._engine.signed(call, lambda work: self._operation(work, body, path))
-        return JSON(answer)
+        carried = _carried(request) if self._may_carry else None
+
+        def operation(work: Work) -> dict[str, Any]:
+            if carried is not None:
+                keep_epoch(work, carried)
+            return self._operation(work, body, request.path_params)
+
+        return JSON(await self._engine.signed(call, operation))
+
+
+def _carried(request: Request) -> contract.EpochRequest | None:
+    """Return the epoch that a call carries in its query."""
+    if "epoch" not in request.query_params:
+        return None
+    try:
+        told = {name: request.query_params.get(name) for name in ("epoch", "at")}
+        return contract.EpochRequest.model_validate(told)
+    except ValidationError as error:
+        raise _invalid(error) from None
 
 
 Answer = Callable[[], Awaitable[Response]]

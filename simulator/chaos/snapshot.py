@@ -24,7 +24,7 @@ from simulator.chaos.wipe import AGE, STALE_CLAIM_S, STALLED_S, Remains, begin, 
 #: When the files are copied, as shares of the campaign, and for how long it goes on: longer than
 #: what PHP may not have been told where nobody lives who remembers (docs/reliability.md).
 _COPIED_AT = (0.1, 0.5)
-_GOES_ON_S = (2.0, 5.0)
+_GOES_ON_S = (2.5, 5.0)
 #: How long after Redis is back the workers are killed again, if they are.
 _KILLED_AGAIN_S = (0.0, 4.5)
 _POLL_S = 0.25

@@ -33,4 +33,4 @@ def test_seeds_kill_everybody_and_nobody() -> None:
     }
     assert {plan.killed_again_after_s is None for plan in plans} == {True, False}
     assert all(0 < plan.copied_after < 1000 for plan in plans)
-    assert all(plan.goes_on_s >= 2.0 for plan in plans), "what is promised"
+    assert all(plan.goes_on_s > 2.0 for plan in plans), "what is promised"

@@ -6,7 +6,8 @@ import pytest
 
 from contracts import backend as contract
 from simulator.backend.seed_bots import SeedBot
-from tests.contract.caller import Caller
+from tests.contract.caller import Caller, claim_request
+from tests.contract.payloads import accepted
 from tests.contract.talk import log, outcome, says, sends, sent
 from tests.contract.under_test import Vendor
 
@@ -42,6 +43,37 @@ async def test_the_highest_is_kept(caller: Caller, vendor: Vendor) -> None:
 async def test_what_is_no_epoch_is_refused(caller: Caller, vendor: Vendor, epoch: Any) -> None:
     refusal = await caller.refusal(contract.EPOCH, {"epoch": epoch, "at": 1})
     assert refusal == (400, contract.ErrorCode.REQUEST_INVALID)
+
+
+async def test_claims_and_results_carry_it(caller: Caller, vendor: Vendor) -> None:
+    campaign = caller.backend.seed_campaign(vendor, 1)
+    base = max((await _tell(caller, 0)).epoch, HIGH) + 10
+    [row] = campaign.row_uids
+    result = accepted(campaign, row)
+    calls = (
+        (contract.CLAIM_MESSAGES, claim_request(campaign)),
+        (contract.UPDATE_MESSAGE_STATUS, result),
+        (contract.UPDATE_MESSAGE_STATUSES, {"results": [result]}),
+    )
+    for number, (path, request) in enumerate(calls, base):
+        await caller.call(f"{path}?epoch={number}&at={number - base}", request)
+        answer = await _tell(caller, 0)
+        assert (answer.epoch, answer.at) == (number, number - base)
+    await caller.call(f"{contract.CLAIM_MESSAGES}?epoch={base}&at=9", claim_request(campaign))
+    assert (await _tell(caller, 0)).epoch == base + 2, "the highest is kept"
+
+
+@pytest.mark.parametrize(
+    "query", ["epoch=", "epoch=-1&at=1", "epoch=x&at=1", f"epoch={2**53 + 1}&at=1", "epoch=5"]
+)
+async def test_a_claim_that_carries_what_is_none_is_refused(
+    caller: Caller, vendor: Vendor, query: str
+) -> None:
+    campaign = caller.backend.seed_campaign(vendor, 1)
+    path = f"{contract.CLAIM_MESSAGES}?{query}"
+    refusal = await caller.refusal(path, claim_request(campaign))
+    assert refusal == (400, contract.ErrorCode.REQUEST_INVALID)
+    assert (await caller.claim(campaign)).rows, "nothing was claimed"
 
 
 async def test_pending_messages_become_unknown(caller: Caller, vendor: Vendor) -> None:

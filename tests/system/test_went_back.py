@@ -52,7 +52,7 @@ def go_back(demo: Demo, kill: tuple[str, ...]) -> None:
     installation = demo.installation
     files, copy = installation.folder / "redis", installation.folder / "redis-copy"
     shutil.copytree(files, copy)
-    time.sleep(2.0)
+    time.sleep(2.5)
     for name in ("redis", *kill):
         installation.crash(name)
     shutil.rmtree(files)

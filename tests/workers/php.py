@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import web
+from yarl import URL
 
 from contracts import backend as contract
 from contracts.signing import Audience, Signer
@@ -30,6 +31,8 @@ class Call:
     body: bytes
     headers: dict[str, str]
     transport: asyncio.BaseTransport | None = field(default=None, repr=False, compare=False)
+    #: Path and query as they came.
+    target: str = ""
 
     @property
     def gone(self) -> bool:
@@ -184,7 +187,9 @@ class Php:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        call = Call(request.raw_path, body, dict(request.headers), request.transport)
+        target = request.raw_path
+        path = target.partition("?")[0]
+        call = Call(path, body, dict(request.headers), request.transport, target)
         self.calls.append(call)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -217,7 +222,7 @@ class Php:
             if name.lower().startswith("x-") or name.lower() == "content-type"
         }
         async with self._session.post(
-            self.behind + call.path, data=call.body, headers=headers
+            URL(self.behind + call.target, encoded=True), data=call.body, headers=headers
         ) as response:
             return Answer(response.status, await response.read())
 

@@ -25,6 +25,7 @@ class Replies:
     stage: Stage
     outbox: Outbox = field(init=False)
     ids: list[str] = field(default_factory=list)
+    _asked: list[SendMessage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.outbox = make_outbox(self.stage.settings, self.stage.redis)
@@ -39,7 +40,7 @@ class Replies:
 
     async def ask(self, count: int = 1, **more: Any) -> list[str]:
         """Have PHP ask for so many replies, each to somebody else."""
-        effects = []
+        first = len(self._asked)
         for _ in range(count):
             place = len(self.ids)
             self.ids.append(str(uuid.uuid4()))
@@ -49,9 +50,14 @@ class Replies:
                 "message": {"type": "text", "text": {"body": f"answer {place}"}},
                 **more,
             }
-            effects.append(SendMessage(**values))
-        await self.outbox.put(self.vendor_uid, effects)
-        return [effect.id for effect in effects]
+            self._asked.append(SendMessage(**values))
+        await self.outbox.put(self.vendor_uid, self._asked[first:])
+        return self.ids[first:]
+
+    async def ask_again(self) -> None:
+        """Have PHP ask for all of them again, whose rows were stored just now."""
+        again = [one.model_copy(update={"asked_at": now_ms()}) for one in self._asked]
+        await self.outbox.put(self.vendor_uid, again)
 
     def make_run(self, lease: Any, process: Process | None = None) -> ReplyRun:
         services = self.stage.services(process)

@@ -1,9 +1,13 @@
 """Tells PHP how far Redis has come, and lets no Redis send that has gone back in time.
 
-Every worker that sends tells PHP once a second the highest number that it has seen
-(``sidecar/sending/epoch.py``). When Redis was restarted or has failed over, each compares; the
-first to finish says so to Redis in one script (``compared.lua``), and everybody goes on. Whoever
-dies before that has done nothing that the next one does not do again.
+Every worker that sends tells PHP the highest number that it has seen
+(``sidecar/sending/epoch.py``): its claims and results take it along, and when there are none for a
+while, a request of its own. When Redis was restarted or has failed over, each compares; the first
+to finish says so to Redis in one script (``compared.lua``), and everybody goes on. Whoever dies
+before that has done nothing that the next one does not do again.
+
+Nothing waits there for calls to PHP that are under way: what PHP names again ``put_effects.lua``
+leaves out, and what it names for the first time nobody can have sent.
 """
 
 import asyncio
@@ -27,19 +31,22 @@ from sidecar.settings import MissingReplicas, Settings
 
 log = structlog.get_logger()
 
-#: How often PHP is told, while rows are sent, and it is looked whether Redis is another run.
-TELL_S = 1.0
+#: PHP is told by a request of its own when no other has told it for so long: results go once a
+#: second, so this is when none come.
+QUIET_S = 1.5
+#: How often it is looked whether that is so, and whether Redis is another run.
+LOOK_S = 0.25
+COMPARE_S = 1.0
 #: How long a new run of Redis waits to be compared: longer than any worker that lives takes to tell
 #: PHP what it has seen of the one before.
 HEAR_S = 2.5
-#: How long it takes at most to put into the outbox what PHP has answered.
-PUT_S = 1.0
 #: How far fencing tokens may be ahead of the last write that is known of, by a host's clock.
 AHEAD_MS = 10_000
 
 
 class EpochWatch:
-    """``begun`` is this process's."""
+    """``begun`` is this process's. Run both :meth:`keep_telling` and :meth:`keep_comparing`: a
+    Redis that hangs is to keep nobody from telling PHP."""
 
     def __init__(self, settings: Settings, redis: Redis, backend: Backend, begun: Begun) -> None:
         self._redis = redis
@@ -48,19 +55,20 @@ class EpochWatch:
         self._audit = Audit(redis, settings.audit_entries)
         self._settings = settings
         self._compared = script(redis, "sending/compared")
-        self._told = 0
         self._run = ""
         self._seen_at = 0.0
         self._redis_outage = LogOnce("epoch.redis_unavailable")
         self._php_outage = LogOnce("epoch.php_unavailable")
 
-    async def run(self) -> None:
-        """Watch until cancelled. A Redis that hangs keeps nobody from telling PHP."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._again(self.tell))
-            group.create_task(self._again(self.compare))
+    async def keep_telling(self) -> None:
+        """Tell PHP until cancelled."""
+        await self._again(self.tell, LOOK_S)
 
-    async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def keep_comparing(self) -> None:
+        """Compare until cancelled."""
+        await self._again(self.compare, COMPARE_S)
+
+    async def _again(self, step: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             try:
                 await step()
@@ -71,11 +79,11 @@ class EpochWatch:
             except Exception:
                 # Whatever it was: nobody would ever send again.
                 log.exception("epoch.failed")
-            await asyncio.sleep(TELL_S)
+            await asyncio.sleep(every_s)
 
     async def tell(self) -> None:
-        """Tell PHP how far Redis has come, if this process has sent since."""
-        if self._begun.number > self._told:
+        """Tell PHP how far Redis has come, if this process has sent since and nothing has told."""
+        if self._begun.is_news(QUIET_S):
             await self._ask()
 
     async def compare(self) -> None:
@@ -87,21 +95,17 @@ class EpochWatch:
         if self._run != epoch.run:
             self._run, self._seen_at = epoch.run, time.monotonic()
             log.warning("redis.unchecked", run=epoch.run)
+            if self._begun.is_news(0.0):
+                await self._ask()  # another worker may be about to compare
         if time.monotonic() - self._seen_at < HEAR_S:
             return
         known = await self._ask()
         why = self._why(epoch, known)
         if why is not None:
             known = await self._ask(settle_pending=True)
-            await self._let_calls_end()
         done, rows, replies = await self._let_send(epoch, known, why)
         if done:
             await self._record(why, rows, replies, known.made_unknown)
-
-    async def _let_calls_end(self) -> None:
-        """Wait until what PHP named before it settled what is pending is in the outbox: it may have
-        been sent."""
-        await asyncio.sleep(self._settings.backend_timeout_s + PUT_S)
 
     def _why(self, epoch: Epoch, known: contract.EpochAnswer) -> Why | None:
         if known.epoch > epoch.begun:
@@ -110,14 +114,14 @@ class EpochWatch:
 
     async def _ask(self, *, settle_pending: bool = False) -> contract.EpochAnswer:
         """Tell PHP what this process knows, and return what PHP knows."""
-        number, at = self._begun.number, self._begun.at
+        number, at = self._begun.telling()
         request = contract.EpochRequest(epoch=number, at=at, settle_pending=settle_pending)
         try:
             known = await self._backend.call(contract.EPOCH, request, contract.EpochAnswer)
         except BackendMissing:
             known = contract.EpochAnswer(epoch=number, at=at)
         self._php_outage.worked()
-        self._told = number
+        self._begun.told(number)
         return known
 
     async def _let_send(

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -329,6 +330,47 @@ async def test_a_webhook_that_came_without_a_signature(
     await backend.process_webhook("v", b"{}", "")
     [(request, _)] = httpserver.log
     assert "X-Hub-Signature-256" not in request.headers
+
+
+class Passenger:
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, int]] = [(7, 1_700_000_000_000)]
+        self.arrived: list[int] = []
+
+    def boards(self) -> tuple[int, int] | None:
+        return self.waiting.pop() if self.waiting else None
+
+    def told(self, number: int) -> None:
+        self.arrived.append(number)
+
+
+@pytest.mark.parametrize(("status", "arrived"), [(200, [7]), (409, []), (500, [])])
+async def test_a_claim_takes_a_number_along(
+    httpserver: HTTPServer, make_backend: MakeBackend, status: int, arrived: list[int]
+) -> None:
+    """In its query, which is signed, and which a package from before that does not read."""
+    backend = make_backend(httpserver.url_for("").rstrip("/"))
+    backend.passenger = passenger = Passenger()
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    await ask(backend)
+
+    def handle(request: Request) -> Response:
+        target, body = request.environ["REQUEST_URI"], request.get_data()
+        verifier = Verifier(Audience.BACKEND, {trust.KEY_ID: SECRET.encode()})
+        assert verifier.verify("POST", target, dict(request.headers), body)
+        return Response('{"rows": []}', status, content_type="application/json")
+
+    httpserver.expect_request(contract.CLAIM_MESSAGES).respond_with_handler(handle)
+    claim = contract.ClaimMessagesRequest(
+        vendor_uid="v", campaign_uid="c", claim_uid="d", fence=1, limit=1
+    )
+    for _ in range(2):
+        with suppress(BackendError):
+            await backend.call(contract.CLAIM_MESSAGES, claim, contract.ClaimMessagesAnswer)
+    targets = [request.environ["REQUEST_URI"] for request, _ in httpserver.log]
+    claims = [contract.CLAIM_MESSAGES + "?epoch=7&at=1700000000000", contract.CLAIM_MESSAGES]
+    assert targets == [PATH, *claims]
+    assert passenger.arrived == arrived
 
 
 async def test_a_call_names_the_trace_that_it_belongs_to(

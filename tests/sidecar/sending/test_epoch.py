@@ -6,7 +6,15 @@ from sidecar.clock import now_ms
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Leases
-from sidecar.sending.epoch import NAMED_MS, Begun, Epoch, WentBack, Why, read_epoch
+from sidecar.sending.epoch import (
+    CARRIED_EVERY_S,
+    NAMED_MS,
+    Begun,
+    Epoch,
+    WentBack,
+    Why,
+    read_epoch,
+)
 
 RUN = {"master_replid": "b" * 40, "master_replid2": "a" * 40}
 BACK = {
@@ -62,3 +70,22 @@ def test_the_highest_number_is_remembered() -> None:
         begun.note(number)
     assert begun.number == 5
     assert begun.at == pytest.approx(now_ms(), abs=60_000)
+
+
+def test_it_is_told_when_it_is_new_and_not_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    begun = Begun()
+    assert begun.boards() is None, "there is nothing to tell"
+    begun.note(5)
+    assert begun.boards() == (5, begun.at)
+    assert begun.boards() is None, "a call with it is under way"
+    now[0] += CARRIED_EVERY_S
+    assert begun.boards() == (5, begun.at), "nobody said that it has arrived"
+    begun.told(5)
+    now[0] += CARRIED_EVERY_S
+    assert begun.boards() is None, "PHP has it"
+    begun.note(6)
+    assert begun.boards() == (6, begun.at)
+    begun.told(5)
+    assert begun.is_news(0.0), "what arrived late was older"

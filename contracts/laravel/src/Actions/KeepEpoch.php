@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Actions;
 
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -34,6 +35,28 @@ final class KeepEpoch
 
     public function __construct(private Database $db, private PendingMessages $messages, private Clock $clock)
     {
+    }
+
+    /**
+     * Keep what a claim or results carry in their query.
+     *
+     * @param array<mixed> $query
+     */
+    public function carried(array $query): void
+    {
+        if (array_key_exists('epoch', $query)) {
+            $now = Time::text($this->clock->nowMs());
+            $this->keep(self::number($query, 'epoch'), self::number($query, 'at'), $now);
+        }
+    }
+
+    /** @param array<mixed> $query */
+    private static function number(array $query, string $name): int
+    {
+        $bounds = ['options' => ['min_range' => 0, 'max_range' => 2 ** 53]];
+        $number = filter_var($query[$name] ?? null, FILTER_VALIDATE_INT, $bounds);
+
+        return $number !== false ? $number : throw Refused::invalid("{$name}: must be an integer of the query");
     }
 
     /** @return array<string, mixed> */

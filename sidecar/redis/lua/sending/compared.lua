@@ -4,7 +4,8 @@
 -- being sent: whoever settles that next calls it unknown. All in one step, so that nobody dies halfway.
 -- It is also done when Redis is full: nothing is sent before.
 --
--- States of rows (sidecar/sending/row_states.py): none -> sending, claimed -> sending
+-- States of rows (sidecar/sending/row_states.py): none -> sending, claimed -> sending,
+--   known -> sending
 --
 -- KEYS[1]  epoch                hash: run (the id of the run that was compared), begun (how many writes
 --                               of rows about to be sent there were, from the clock on) and at (the last,
@@ -77,10 +78,15 @@ for _, vendor in ipairs(redis.call("SMEMBERS", KEYS[6])) do
   local campaign = ARGV[12] .. vendor
   local new = 0
   for _, reply in ipairs(redis.call("ZRANGE", ARGV[10] .. vendor, 0, -1)) do
-    if redis.call("HEXISTS", ARGV[8] .. campaign, reply) == 0 then
+    local state = redis.call("HGET", ARGV[8] .. campaign, reply)
+    if not state then
       write_sending(campaign, reply, ARGV[6])
       redis.call("HSET", KEYS[4], reply, campaign)
       new = new + 1
+    elseif state_of(state) == KNOWN and outcome_of(state) == "requeued" then
+      -- It was about to wait again, and may have been sent when that was over.
+      write_sending(campaign, reply, claim_of(state))
+      replies = replies + 1
     end
   end
   count_claimed(KEYS[2], ARGV[11] .. vendor, KEYS[5], campaign, vendor, new)

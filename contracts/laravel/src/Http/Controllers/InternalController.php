@@ -56,9 +56,9 @@ final class InternalController
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }
 
-    public function claimMessages(Request $request, ClaimMessages $action): Response
+    public function claimMessages(Request $request, ClaimMessages $action, KeepEpoch $epoch): Response
     {
-        return $this->answer(fn (): array => $action->handle($request->getContent()));
+        return $this->carrying($request, $epoch, fn (): array => $action->handle($request->getContent()));
     }
 
     public function releaseMessages(Request $request, ReleaseMessages $action): Response
@@ -66,14 +66,14 @@ final class InternalController
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }
 
-    public function updateMessageStatus(Request $request, RecordResults $action): Response
+    public function updateMessageStatus(Request $request, RecordResults $action, KeepEpoch $epoch): Response
     {
-        return $this->answer(fn (): array => $action->handleOne($request->getContent()));
+        return $this->carrying($request, $epoch, fn (): array => $action->handleOne($request->getContent()));
     }
 
-    public function updateMessageStatuses(Request $request, RecordResults $action): Response
+    public function updateMessageStatuses(Request $request, RecordResults $action, KeepEpoch $epoch): Response
     {
-        return $this->answer(fn (): array => $action->handle($request->getContent()));
+        return $this->carrying($request, $epoch, fn (): array => $action->handle($request->getContent()));
     }
 
     public function dueCampaigns(Request $request, ListDueCampaigns $action): Response
@@ -149,6 +149,20 @@ final class InternalController
     public function previewMessages(Request $request, PreviewMessages $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    /**
+     * Answer a call that may carry the epoch of Redis.
+     *
+     * @param Closure(): array<string, mixed> $action
+     */
+    private function carrying(Request $request, KeepEpoch $epoch, Closure $action): Response
+    {
+        return $this->answer(function () use ($request, $epoch, $action): array {
+            $epoch->carried($request->query());
+
+            return $action();
+        });
     }
 
     /** @param Closure(): array<string, mixed> $action */
