@@ -381,8 +381,8 @@ async def test_looking_at_messages(caller: Caller, backend: LaravelBackend, vend
 
 
 async def test_a_preview(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
-    """Of what is queued, and of what has ended: of another vendor, and of some in shadow. One is the
-    test application's own, which looks up whose the vendors are."""
+    """Of what is queued, and of what has ended: of another vendor, and of some in shadow. One
+    statement is the test application's own, which looks up whose the vendors are."""
     backend.leave_to_php(vendor)
     counts: list[list[int]] = []
     for messages in (2, 200):
