@@ -14,8 +14,9 @@ class PreviewMessagesRequest(StrictModel):
 
     With ``campaign_uid``: the campaign's queued rows (1), due or not, in the order of ``_id``.
     With ``ended_since`` (unix ms): rows of vendors whose campaigns are in shadow that PHP's cron
-    has ended since (2, 4, 5), the earliest first; a row that has had its status is gone. ``after``
-    is ``next`` of the page before. 404 ``campaign_unknown`` where there is no such campaign.
+    has ended since (2, 4, 5), the earliest first; a row that has had its status is gone. ``limit``
+    is how many rows are looked at, those of other vendors too. ``after`` is ``next`` of the page
+    before. 404 ``campaign_unknown`` where there is no such campaign.
     """
 
     campaign_uid: str | None = None
@@ -62,7 +63,10 @@ class PreviewedMessage(LenientModel):
 
 
 class PreviewMessagesAnswer(LenientModel):
-    """``next`` is where the next page begins; null where this is the last one."""
+    """``next`` is where the next page begins, also after one without a message; null where this is
+    the last one. ``looked_until`` (unix ms): when the last row that was looked at ended, whoever's
+    it is; null where there was none, and of a campaign."""
 
     messages: list[PreviewedMessage]
     next: str | None = None
+    looked_until: int | None = None

@@ -18,8 +18,13 @@ from simulator.backend.stored_modes import mode_of
 from simulator.backend.times import to_ms, to_text
 from simulator.backend.work import Work
 
-_ROWS = f"""
+_SELECT = f"""
     SELECT {COLUMNS}, campaigns__id, status, scheduled_at, updated_at, {EXPIRES} AS expires
+"""
+_QUEUED = f"{_SELECT} FROM whatsapp_message_queue WHERE"
+_ENDED = f"""
+    {_SELECT}, EXISTS (SELECT 1 FROM vendors WHERE vendors._id = vendors__id
+        AND {mode_of(Capability.CAMPAIGNS)} = ?) AS in_shadow
     FROM whatsapp_message_queue WHERE
 """
 
@@ -51,7 +56,7 @@ def _queued(work: Work, uid: str, request: PreviewMessagesRequest) -> dict[str, 
         raise Refused(ErrorCode.CAMPAIGN_UNKNOWN, f"there is no campaign {uid!r}")
     (after,) = _place(_QUEUED_PLACE, request.after) or ("0",)
     rows = work.db.rows(
-        f"{_ROWS} campaigns__id = ? AND status = 1 AND _id > ? ORDER BY _id LIMIT ?",
+        f"{_QUEUED} campaigns__id = ? AND status = 1 AND _id > ? ORDER BY _id LIMIT ?",
         (campaign["_id"], int(after), request.limit + 1),
     )
     last = rows[request.limit - 1] if len(rows) > request.limit else None
@@ -62,20 +67,23 @@ def _queued(work: Work, uid: str, request: PreviewMessagesRequest) -> dict[str, 
 
 
 def _ended(work: Work, request: PreviewMessagesRequest) -> dict[str, Any]:
+    """Look at so many rows, whoever's they are: of those of vendors in shadow it is told."""
     first = (to_text(request.ended_since or 0), "0")
     since, after = _place(_ENDED_PLACE, request.after) or first
-    rows = work.db.rows(
-        f"{_ROWS} status IN (2, 4, 5) AND (updated_at, _id) > (?, ?) AND vendors__id IN"
-        f" (SELECT _id FROM vendors WHERE {mode_of(Capability.CAMPAIGNS)} = ?)"
-        " ORDER BY updated_at, _id LIMIT ?",
-        (since, int(after), Mode.SHADOW.value, request.limit + 1),
+    found = work.db.rows(
+        f"{_ENDED} status IN (2, 4, 5) AND (updated_at, _id) > (?, ?) ORDER BY updated_at, _id"
+        " LIMIT ?",
+        (Mode.SHADOW.value, since, int(after), request.limit + 1),
     )
-    last = rows[request.limit - 1] if len(rows) > request.limit else None
+    page = found[: request.limit]
+    rows = [row for row in page if row["in_shadow"]]
     ids = dump([row["campaigns__id"] for row in rows])
     campaigns = work.db.rows(f"{_CAMPAIGN}_id IN (SELECT value FROM json_each(?))", (ids,))
+    more = len(found) > request.limit
     return {
-        "messages": _described(work, rows[: request.limit], campaigns),
-        "next": None if last is None else f"{last['updated_at']}|{last['_id']}",
+        "messages": _described(work, rows, campaigns),
+        "next": f"{page[-1]['updated_at']}|{page[-1]['_id']}" if more else None,
+        "looked_until": min(to_ms(page[-1]["updated_at"]), work.now_ms) if page else None,
     }
 
 

@@ -109,6 +109,9 @@ CREATE INDEX IF NOT EXISTS queue_claim
 CREATE INDEX IF NOT EXISTS queue_stale ON whatsapp_message_queue (updated_at) WHERE status = 3;
 -- Rows of unknown outcome, the longest-standing first.
 CREATE INDEX IF NOT EXISTS queue_unknown ON whatsapp_message_queue (updated_at, _id) WHERE status = 6;
+-- Rows that have ended, in the order in which they have.
+CREATE INDEX IF NOT EXISTS queue_ended
+    ON whatsapp_message_queue (updated_at, _id) WHERE status IN (2, 4, 5);
 -- A campaign's failed rows, page by page.
 CREATE INDEX IF NOT EXISTS queue_failed ON whatsapp_message_queue (campaigns__id, _id) WHERE status = 2;
 -- Rows whose expiry has passed. The expression stands in claims.py too, word for word.

@@ -15,6 +15,8 @@ from simulator.stack.installation import StackInstallation
 #: Every message ends as read, and every webhook holds one update: of others, the reference
 #: application's own routine takes the first and loses the rest, as real ones do.
 _CLOUD_API: dict[str, Any] = {
+    # The cron sends 50 side by side; what is refused for that, it would try again a minute later.
+    "burst_s": 1,
     "batch_sizes": {1: 1},
     "duplicate_share": 0.02,
     "duplicate_delay_ms": (20, 400),
@@ -34,9 +36,9 @@ _CLOUD_API: dict[str, Any] = {
 
 #: How long the sidecar takes for a vendor's campaign, so that commands meet it under way.
 CAMPAIGN_S = 2.0
-#: How much more a campaign has that is to be paused before it is over; and the first of those who
-#: get nothing of the waves.
-LONGER = 5
+#: How many times as many messages a campaign has, and takes as long, that must not be over when it
+#: is paused or given back; and the first of those who get nothing of the waves.
+LONGER = 10
 OTHERS = 100_000
 #: How long customers write.
 CUSTOMERS_S = 1.5
@@ -67,7 +69,6 @@ class Load:
         self._waves = 0
         self._wanted: Counter[str] = Counter()
         self._paused: SeededCampaign | None = None
-        self._others = 0
         self.vendors: list[SeededVendor] = installation.seed_vendors(
             vendors=vendors, messages_per_second=max(0.5, messages / CAMPAIGN_S)
         )
@@ -93,9 +94,9 @@ class Load:
     def cloud_api(self) -> Process:
         return self._installation.processes["cloud-api"]
 
-    def wave(self) -> None:
+    def wave(self) -> int:
         """Begin another wave: a campaign of each vendor, due now, to people who have had nothing
-        yet, and customers who write meanwhile."""
+        yet, and customers who write meanwhile. Returns how many messages it is."""
         for vendor in self.vendors:
             campaign = self._installation.seed_campaign(
                 vendor.uid, self._messages, first_contact=self._waves * self._messages
@@ -106,19 +107,35 @@ class Load:
                 asked = {"phone_number_id": number, "count": self._customers, "per_s": per_s}
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1
+        return len(self.vendors) * self._messages
 
-    def large_campaign(self, messages: int) -> SeededCampaign:
-        """Begin another campaign of the first vendor, to people who get nothing else."""
-        vendor, first = self.vendors[0], OTHERS + self._others
-        self._others += messages
-        campaign = self._installation.seed_campaign(vendor.uid, messages, first_contact=first)
+    def hold_webhooks(self) -> None:
+        """Have Meta tell nothing for a while, not even what has become of messages."""
+        order(self.cloud_api, "pause-webhooks", {})
+
+    def release_webhooks(self) -> None:
+        order(self.cloud_api, "resume-webhooks", {})
+
+    def long_campaign(self, vendor: SeededVendor) -> SeededCampaign:
+        """Begin a campaign of a vendor that takes long, to people who get nothing else."""
+        messages = LONGER * self._messages
+        campaign = self._installation.seed_campaign(vendor.uid, messages, first_contact=OTHERS)
         self._wanted.update(f"{vendor.uid} {to}" for to in campaign.recipients)
         return campaign
 
-    def long_campaign(self) -> SeededCampaign:
-        """Begin a campaign that takes so long that it can be paused."""
-        self._paused = self.large_campaign(LONGER * self._messages)
-        return self._paused
+    def sent_of(self, campaign: SeededCampaign) -> tuple[int, int]:
+        """Return how many messages of a campaign the sidecar and the crons have sent."""
+        recipients = set(campaign.recipients)
+        sent = [
+            bool(one["callback_data"])
+            for one in lines(self.cloud_api, "messages")
+            if one["to"].lstrip("+") in recipients
+        ]
+        return sum(sent), len(sent) - sum(sent)
+
+    def paused(self, campaign: SeededCampaign) -> None:
+        """Have what is left of it wanted by nobody: somebody has paused that campaign."""
+        self._paused = campaign
 
     def kept_back(self) -> Counter[str]:
         """Return who gets nothing as long as that campaign is paused."""

@@ -5,10 +5,16 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
+import orjson
+
+from simulator.processes import python
 from simulator.stack.application import APPLICATION
 from simulator.stack.installation import StackInstallation
 from simulator.stack.packages import MYSQL, database_server, program
@@ -17,27 +23,51 @@ from simulator.stack.sql_server import DATABASE
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
 
+#: The commands of `sidecar` that the page has, and the rehearsal itself.
+COMMANDS = (
+    "adopt-webhooks",
+    "check",
+    "cutover",
+    "modes",
+    "parity",
+    "rollback",
+    "rollout",
+    "status",
+)
+
 #: The units of deploy/systemd, and the parts of an installation that they stand for.
 UNITS = {"sidecar": "sidecar", "sidecar-worker": "worker"}
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """``command`` as it stands on the page."""
+    """``command`` as it stands on the page, and how long it took."""
 
     command: str
     code: int
     output: str
+    seconds: float
 
 
 class Terminal:
     """A shell in which ``sidecar``, ``php``, ``mysql`` and ``nginx`` are the installation's, and
     ``systemctl`` starts and stops its parts. ``variables`` are those of the operator, such as
-    ``VENDOR``."""
+    ``VENDOR``. With ``warm``, lines that begin with ``sidecar`` are executed without the shell, by
+    a process that has loaded it (:mod:`simulator.migration.warm`)."""
 
-    def __init__(self, installation: StackInstallation, variables: dict[str, str]) -> None:
+    def __init__(
+        self, installation: StackInstallation, variables: dict[str, str], *, warm: bool
+    ) -> None:
         self._installation = installation
         self._variables = variables
+        self._warm: subprocess.Popen[bytes] | None = None
+        if warm:
+            self._warm = subprocess.Popen(
+                python("simulator.migration.warm", *COMMANDS),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+            )
         self._programs = installation.folder / "bin"
         self._programs.mkdir()
         nginx, php = installation.nginx, installation.application
@@ -60,9 +90,34 @@ class Terminal:
 
     def run(self, command: str) -> Done:
         """Execute a line."""
+        began = time.monotonic()
         words = command.split()
         if words[0] == "systemctl":
-            return self._systemctl(command, words[1], words[2:])
+            code, output = self._systemctl(words[1], words[2:])
+        elif words[0] == "sidecar" and self._warm is not None:
+            code, output = self._sidecar(self._warm, command)
+        else:
+            code, output = self._shell(command)
+        return Done(command, code, output, round(time.monotonic() - began, 2))
+
+    def close(self) -> None:
+        if self._warm is not None:
+            self._warm.communicate()
+
+    def _sidecar(self, warm: "subprocess.Popen[bytes]", command: str) -> tuple[int, str]:
+        assert warm.stdin is not None
+        assert warm.stdout is not None
+        output = self._installation.folder / "warm.out"
+        order = {
+            "arguments": shlex.split(Template(command).substitute(self._variables))[1:],
+            "environment": {**os.environ, **self._installation.environment},
+            "output": str(output),
+        }
+        warm.stdin.write(orjson.dumps(order) + b"\n")
+        warm.stdin.flush()
+        return int(warm.stdout.readline()), output.read_text()
+
+    def _shell(self, command: str) -> tuple[int, str]:
         done = subprocess.run(
             ["bash", "-euc", command.replace("/etc/nginx", str(self._installation.nginx.folder))],
             cwd=ROOT,
@@ -77,22 +132,28 @@ class Terminal:
             timeout=TIMEOUT_S,
             check=False,
         )
-        return Done(command, done.returncode, done.stdout)
+        return done.returncode, done.stdout
 
-    def _systemctl(self, command: str, verb: str, units: list[str]) -> Done:
+    def _systemctl(self, verb: str, units: list[str]) -> tuple[int, str]:
+        """Units are started and stopped side by side."""
+        with ThreadPoolExecutor() as pool:
+            said = [text for text in pool.map(lambda unit: self._unit(verb, unit), units) if text]
+        return len(said), "\n".join(said)
+
+    def _unit(self, verb: str, unit: str) -> str | None:
+        """Return what is wrong."""
         parts = self._installation.processes
-        for unit in units:
-            match verb, unit:
-                case "reload", "nginx":
-                    os.kill(parts["nginx"].pid, signal.SIGHUP)
-                case "start", "sidecar" if "sidecar" not in parts:
-                    self._installation.start_sidecar()
-                case "start", "sidecar-worker" if "worker" not in parts:
-                    self._installation.start_worker(name="worker")
-                case "start", _:
-                    self._installation.start(UNITS[unit])
-                case "stop", _:
-                    parts[UNITS[unit]].stop()
-                case _:
-                    return Done(command, 1, f"no {verb} of {unit} here")
-        return Done(command, 0, "")
+        match verb, unit:
+            case "reload", "nginx":
+                os.kill(parts["nginx"].pid, signal.SIGHUP)
+            case "start", "sidecar" if "sidecar" not in parts:
+                self._installation.start_sidecar()
+            case "start", "sidecar-worker" if "worker" not in parts:
+                self._installation.start_worker(name="worker")
+            case "start", _:
+                self._installation.start(UNITS[unit])
+            case "stop", _:
+                parts[UNITS[unit]].stop()
+            case _:
+                return f"no {verb} of {unit} here"
+        return None

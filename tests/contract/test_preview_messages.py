@@ -26,8 +26,16 @@ async def _of(caller: Caller, campaign: Campaign) -> list[PreviewedMessage]:
 
 
 async def _ended(caller: Caller, campaign: Campaign, **request: Any) -> list[PreviewedMessage]:
-    answer = await _ask(caller, **{"ended_since": now_ms() - 60_000, "limit": 1000, **request})
-    return [one for one in answer.messages if one.campaign_uid == campaign.uid]
+    pages = await _pages(caller, **{"ended_since": now_ms() - 60_000, "limit": 1000, **request})
+    messages = [one for page in pages for one in page.messages]
+    return [one for one in messages if one.campaign_uid == campaign.uid]
+
+
+async def _pages(caller: Caller, **request: Any) -> list[PreviewMessagesAnswer]:
+    pages = [await _ask(caller, **request)]
+    while pages[-1].next is not None:
+        pages.append(await _ask(caller, **request, after=pages[-1].next))
+    return pages
 
 
 @pytest.mark.parametrize("mode", ["php", "shadow", "held", "sidecar"])
@@ -72,15 +80,9 @@ async def test_what_would_be_skipped_and_what_is_due_later(
 
 async def test_page_after_page(caller: Caller, vendor: Vendor) -> None:
     campaign = caller.backend.seed_campaign(vendor, 5)
-    uids, after, sizes = [], None, []
-    while True:
-        page = await _ask(caller, campaign_uid=campaign.uid, limit=2, after=after)
-        uids += [one.row.uid for one in page.messages]
-        sizes.append(len(page.messages))
-        after = page.next
-        if after is None:
-            break
-    assert (uids, sizes) == ([*campaign.row_uids], [2, 2, 1])
+    pages = [page.messages for page in await _pages(caller, campaign_uid=campaign.uid, limit=2)]
+    uids = [one.row.uid for page in pages for one in page]
+    assert (uids, [len(page) for page in pages]) == ([*campaign.row_uids], [2, 2, 1])
 
 
 async def test_a_campaign_that_there_is_not(caller: Caller) -> None:
@@ -152,19 +154,87 @@ async def test_what_the_log_says_of_a_message(
     assert found.sent is None
 
 
-async def test_pages_of_rows_that_ended_in_the_same_second(caller: Caller, vendor: Vendor) -> None:
-    campaign = caller.backend.seed_campaign(vendor, 5)
-    ended = {"status": QueueStatus.AWAITING_STATUS, "updated_at": "2037-01-01 00:00:00"}
-    caller.backend.change(QUEUE, ended, campaigns__id=campaign.id)
+#: Nobody else's rows have ended by then.
+FUTURE = 2_114_380_800_000
+
+
+def _end(caller: Caller, campaign: Campaign, *ends: tuple[int, QueueStatus]) -> None:
+    """Have the rows end in these seconds, and so."""
+    for uid, (second, status_) in zip(campaign.row_uids, ends, strict=True):
+        values = {"status": status_, "updated_at": f"2037-01-01 00:00:{second:02}"}
+        caller.backend.change(QUEUE, values, _uid=uid)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 9, 10])
+async def test_rows_come_in_the_order_in_which_they_have_ended(
+    caller: Caller, vendor: Vendor, limit: int
+) -> None:
+    """However they have, also those of one second, and wherever a page ends."""
+    error, sent, old = QueueStatus.ERROR, QueueStatus.AWAITING_STATUS, QueueStatus.EXPIRED
+    campaign = caller.backend.seed_campaign(vendor, 9)
+    seconds = [(3, sent), (1, sent), (1, old), (1, error), (1, sent), (2, error), (1, old)]
+    _end(caller, campaign, *seconds, (1, error), (0, error))
     await switch(caller, vendor, campaigns="shadow")
-    uids, after = [], None
-    since = 2_114_380_800_000 - 86_400_000
-    for _ in range(3):
-        page = await _ask(caller, ended_since=since, limit=2, after=after)
-        uids += [one.row.uid for one in page.messages]
-        after = page.next
-    assert (after, uids) == (None, [*campaign.row_uids])
+    pages = await _pages(caller, ended_since=FUTURE, limit=limit)
     caller.backend.delete(QUEUE, campaigns__id=campaign.id)
+    uids = [one.row.uid for page in pages for one in page.messages]
+    assert uids == [campaign.row_uids[place] for place in (8, 1, 2, 3, 4, 6, 7, 5, 0)]
+    assert {len(page.messages) for page in pages[:-1]} <= {limit}
+
+
+async def test_rows_of_other_vendors_are_looked_at(caller: Caller, vendor: Vendor) -> None:
+    """So a page may be empty, and there is a next one: one vendor of hundreds may be in shadow."""
+    other = caller.backend.seed_campaign(vendor, 5)
+    campaign = caller.backend.seed_campaign(caller.backend.seed_vendor(), 3)
+    sent = QueueStatus.AWAITING_STATUS
+    _end(caller, other, *[(second, sent) for second in (1, 2, 3, 4, 6)])
+    _end(caller, campaign, *[(second, sent) for second in (0, 3, 7)])
+    await switch(caller, campaign.vendor, campaigns="shadow")
+    pages = await _pages(caller, ended_since=FUTURE, limit=2)
+    first, second, third = campaign.row_uids
+    found = [[one.row.uid for one in page.messages] for page in pages]
+    assert found == [[first], [], [second], [third]] or found == [[first], [second], [], [third]]
+    # It is told of no time that is still to come.
+    assert all(abs((page.looked_until or 0) - now_ms()) < 60_000 for page in pages)
+    await switch(caller, campaign.vendor, campaigns="sidecar")
+    [page] = await _pages(caller, ended_since=FUTURE, limit=8)
+    assert (page.messages, page.looked_until is not None) == ([], True)
+    for one in (other, campaign):
+        caller.backend.delete(QUEUE, campaigns__id=one.id)
+    assert (await _ask(caller, ended_since=FUTURE)).looked_until is None
+
+
+async def test_how_far_it_has_looked(caller: Caller, vendor: Vendor, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
+    pages = await _pages(caller, ended_since=now_ms() - 60_000, limit=1000)
+    [row, *_] = caller.backend.rows(QUEUE, campaigns__id=campaign.id)
+    times = [page.looked_until or 0 for page in pages]
+    assert (times[-1] == max(times), row["status"]) == (True, QueueStatus.AWAITING_STATUS)
+    await switch(caller, vendor, campaigns="shadow")
+    ended = [one.ended_at or 0 for one in await _ended(caller, campaign)]
+    assert max(ended) <= times[-1] <= now_ms()
+
+
+async def test_rows_of_many_campaigns(caller: Caller) -> None:
+    """Each has its own campaign's template, and its category as its vendor has it."""
+    campaigns = []
+    for category in ("MARKETING", "UTILITY"):
+        vendor = caller.backend.seed_vendor()
+        campaigns += [caller.backend.seed_campaign(vendor, 2, category=category) for _ in range(2)]
+    for position, campaign in enumerate(campaigns):
+        _end(caller, campaign, (position, QueueStatus.ERROR), (9 - position, QueueStatus.ERROR))
+    for campaign in campaigns[::2]:
+        await switch(caller, campaign.vendor, campaigns="shadow")
+    [page] = await _pages(caller, ended_since=FUTURE)
+    for campaign in campaigns:
+        caller.backend.delete(QUEUE, campaigns__id=campaign.id)
+    order = [0, 1, 2, 3, 3, 2, 1, 0]
+    assert [one.campaign_uid for one in page.messages] == [campaigns[n].uid for n in order]
+    assert [one.vendor_uid for one in page.messages] == [campaigns[n].vendor.uid for n in order]
+    assert [one.row.template_category for one in page.messages] == [
+        ("MARKETING", "MARKETING", "UTILITY", "UTILITY")[n] for n in order
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.stack.packages import require_stack
 def test_there_and_back(tmp_path: Path) -> None:
     require_stack()
     reports = []
-    with Rehearsal(tmp_path, vendors=3, messages=4, customers=2) as rehearsal:
+    with Rehearsal(tmp_path, vendors=3, messages=4, customers=2, brief=True) as rehearsal:
         for report in rehearsal.walk():
             assert report.held, (report.as_json(), [done.output for done in report.failed])
             reports.append(report)
@@ -27,6 +27,5 @@ def test_there_and_back(tmp_path: Path) -> None:
     earlier = reports[reports.index(off) - 1]
     assert off.by_sidecar - earlier.by_sidecar == off.messages - earlier.messages == 12
     back = by_title["All the way back"]
-    assert back.commands_s < 10
-    assert 0 < last.messages - back.messages < 20, "what was paused, by the crons"
+    assert 0 < last.messages - back.messages < 40, "what was paused, by the crons"
     assert last.by_sidecar == back.by_sidecar

@@ -20,6 +20,7 @@ from contracts.backend import (
 )
 from contracts.effects import AiProvider
 from simulator.backend.seed_bots import SeedBot
+from simulator.backend.stored_modes import MODES as MODES_SETTING
 from simulator.stack.database import Row
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
@@ -142,7 +143,10 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await caller.call(DIAGNOSIS, {})
     await caller.call(EPOCH, {"epoch": now_ms(), "at": 1, "settle_pending": True})
     await caller.call(PREVIEW_MESSAGES, {"campaign_uid": campaign.uid})
+    # By the tables, not by a call: what is recorded of these tests is made again.
+    caller.backend.set_setting(vendor, MODES_SETTING, '{"campaigns": "shadow"}')
     await caller.call(PREVIEW_MESSAGES, {"ended_since": now_ms() - 10_000})
+    caller.backend.delete("vendor_settings", vendors__id=vendor.id, name=MODES_SETTING)
     await _find(caller, campaign)
     for kind in ("send_message", "ai_reply"):
         await caller.call(PENDING_EFFECTS, {"kind": kind, "older_than_s": 0, "limit": 100})

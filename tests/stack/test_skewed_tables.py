@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.backend import PENDING_EFFECTS
+from contracts.backend import PENDING_EFFECTS, PREVIEW_MESSAGES
 from simulator.backend.seed_bots import SeedBot
 from simulator.stack.database import Database
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
+from tests.contract.payloads import now_ms
+from tests.contract.switching import switch
 from tests.contract.talk import says, sends
 from tests.contract.under_test import Campaign
 from tests.stack.explained import recorded
@@ -87,7 +89,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaravelBackend
         assert running.refused_statements() == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def skewed(backend: LaravelBackend) -> Campaign:
     """A campaign whose vendor has had many messages, most of them one contact's of many who have
     few, and has many queued for later; and webhooks that wait behind many that have failed, of a
@@ -126,6 +128,33 @@ async def test_no_statement_reads_what_it_has_no_use_for(
     (oldest,) = [one for one in statements if ") AS oldest " in one]
     assert "FORCE INDEX (sidecar_webhooks_order)" in oldest
     assert [(n, one[:400]) for n, one in reads if n > FEW and not THROUGH.search(one)] == []
+
+
+@pytest.mark.parametrize("mode", ["shadow", "sidecar"])
+async def test_rows_that_have_ended_among_many(
+    caller: Caller, backend: LaravelBackend, skewed: Campaign, mode: str
+) -> None:
+    """All in one second, whose vendor is in shadow or is not; from the first one on, and from one
+    in the midst of them. Each way of ending is read on its own."""
+    database = backend.database
+    await switch(caller, skewed.vendor, campaigns=mode)
+    [first] = database.rows(
+        "SELECT MIN(_id) AS id, MAX(updated_at) AS at FROM whatsapp_message_queue"
+        " WHERE _uid LIKE 'skewed-%' AND status IN (2, 4)"
+    )
+    places = [None, *(f"{first['at']}|{first['id'] + MANY * n // 10}" for n in (1, 5, 9))]
+    for after in places:
+        with recorded(database) as statements:
+            request = {"ended_since": now_ms() - 600_000, "limit": 100, "after": after}
+            answer = await caller.call(PREVIEW_MESSAGES, request)
+        reads = {one: reads_of(database, one) for one in statements}
+        (look,) = [one for one in statements if " AS found ORDER BY " in one]
+        # Six parts, what they have found, and the first of that; then whole rows with their logs.
+        assert (reads[look] <= 700, sum(reads.values()) <= 1_000) == (True, True), reads
+        assert (len(answer["messages"]), answer["next"] is not None) == (
+            (100 if mode == "shadow" else 0),
+            True,
+        )
 
 
 @pytest.mark.parametrize("indexed", [True, False])

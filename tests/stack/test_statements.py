@@ -381,22 +381,32 @@ async def test_looking_at_messages(caller: Caller, backend: LaravelBackend, vend
 
 
 async def test_a_preview(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
-    """Of what is queued, and of what the crons of a vendor in shadow have ended."""
+    """Of what is queued, and of what has ended: of another vendor, and of some in shadow. One
+    statement is the test application's own, which looks up whose the vendors are."""
+    backend.leave_to_php(vendor)
     counts: list[list[int]] = []
     for messages in (2, 200):
         queued = backend.seed_campaign(vendor, messages)
         request = {"campaign_uid": queued.uid, "limit": 1000}
         counts.append([await _statements(backend, partial(caller.call, PREVIEW_MESSAGES, request))])
+        ended = {"ended_since": now_ms(), "limit": 1000}
         shadowed = backend.seed_vendor()
         campaign = await _claimed(caller, shadowed, messages)
         await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
-        ended = {"ended_since": now_ms() - 60_000, "limit": 1000}
         call = partial(caller.call, PREVIEW_MESSAGES, ended)
         counts[-1].append(await _statements(backend, call))
         await switch(caller, shadowed, campaigns="shadow")
         counts[-1].append(await _statements(backend, call))
+        for _ in range(1 + messages // 10):
+            other = backend.seed_campaign(shadowed, 1)
+            backend.run(
+                "UPDATE whatsapp_message_queue SET status = 5, updated_at = NOW()"
+                " WHERE campaigns__id = ?",
+                (other.id,),
+            )
+        counts[-1].append(await _statements(backend, call))
         await switch(caller, shadowed, campaigns="sidecar")
-    assert counts == [[CONNECT + 4, CONNECT + 1, CONNECT + 5]] * 2
+    assert counts == [[CONNECT + 4, CONNECT + 3, CONNECT + 8, CONNECT + 8]] * 2
 
 
 async def test_a_search(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:

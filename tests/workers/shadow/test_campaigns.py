@@ -9,7 +9,7 @@ from contracts import backend as contract
 from contracts.backend import QueueStatus
 from contracts.sidecar_api import InvalidateRequest
 from sidecar.clock import now_ms
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, BackendError
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import Vendors
 from sidecar.redis import keys
@@ -18,7 +18,7 @@ from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.shadow.parity import ParityReader, VendorParity
 from sidecar.shadow.rules import Class, Kind
 from tests.conftest import MakeSettings
-from tests.workers.php import Php, answer
+from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.shadowing import Tables, tell
 from workers.shadow import campaigns as module
 from workers.shadow.campaigns import CampaignShadow
@@ -40,6 +40,10 @@ def ended(uid: str, at: int = NOW, **sent: Any) -> dict[str, Any]:
         "ended_at": at,
         "sent": known,
     }
+
+
+def page(until: int, *messages: dict[str, Any], next: str | None = None) -> dict[str, Any]:
+    return {"messages": messages, "looked_until": until, "next": next}
 
 
 class Looking:
@@ -74,6 +78,9 @@ class Looking:
 
     def asked(self) -> list[dict[str, Any]]:
         return [call.json for call in self.php.to(contract.PREVIEW_MESSAGES)]
+
+    def places(self) -> list[tuple[int, str | None]]:
+        return [(one["ended_since"], one["after"]) for one in self.asked()]
 
 
 @pytest.fixture
@@ -111,21 +118,61 @@ async def test_each_row_is_compared_once(looking: Looking) -> None:
 
 
 async def test_what_php_is_asked_for(looking: Looking) -> None:
-    """Page after page; then from a while before the last row on."""
-    looking.pages = [
-        {"messages": [ended("r-1", NOW - 9000)], "next": "here"},
-        {"messages": [ended("r-2", NOW - 2000)]},
-    ]
+    """Page after page, some at each look; then from a while before the last row on."""
+    looking.pages = [page(NOW - 9000, ended("r-1"), next="here"), page(NOW - 2000, ended("r-2"))]
     await looking.look()
     await looking.look()
-    assert [(one["ended_since"], one["after"]) for one in looking.asked()] == [
-        (NOW - module.START_MS, None),
-        (NOW - module.START_MS, "here"),
-        (NOW - 2000 - module.OVERLAP_MS, None),
-    ]
-    looking.pages = [{"messages": [], "next": "on"}] * 99
+    first, since = NOW - module.START_MS, NOW - 2000 - module.OVERLAP_MS
+    assert looking.places() == [(first, None), (NOW - 14_000, "here"), (since, None)]
+    many = module.MAX_PAGES + 2
+    looking.pages = [page(NOW - 1000, next=f"{n}") for n in range(many)]
     await looking.look()
     assert len(looking.asked()) == 3 + module.MAX_PAGES
+    await looking.look()
+    after = [place for _, place in looking.places()[3:]]
+    assert after == [None, *(f"{n}" for n in range(many))]
+
+
+async def test_rows_of_other_vendors_alone(looking: Looking) -> None:
+    """They are not looked at again and again: hours may pass between two of those in shadow."""
+    looking.pages = [page(NOW - 9000, ended("r-1"))]
+    await looking.look()
+    for ago in (5000, 3000):
+        looking.pages = [page(NOW - ago)]
+        await looking.look()
+    await looking.look()
+    since = [since for since, _ in looking.places()]
+    assert [NOW - module.OVERLAP_MS - one for one in since[1:]] == [9000, 5000, 3000]
+
+
+async def test_what_is_written_late_while_many_pages_are_looked_at(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lie before the last page, where PHP had looked long before."""
+    looking.pages = [page(NOW - 8000, next=f"{n}") for n in range(module.MAX_PAGES)]
+    await looking.look()
+    monkeypatch.setattr(module, "now_ms", lambda: NOW + 7000)
+    looking.pages = [page(NOW + 6000)]
+    await looking.look()
+    await looking.look()
+    assert looking.places()[-1] == (NOW - 1000 - module.OVERLAP_MS, None)
+
+
+async def test_php_fails_between_two_pages(looking: Looking) -> None:
+    """Nothing is left out, and a place that an updated PHP does not know is given up."""
+    looking.pages = [page(NOW - 9000, next="here")]
+
+    def broken(call: Call) -> Answer | None:
+        return answer({"message": "x"}, 500) if call.json["after"] else None
+
+    rule = looking.php.when(contract.PREVIEW_MESSAGES, broken)
+    with pytest.raises(BackendError):
+        await looking.look()
+    looking.php.forget(rule)
+    looking.pages = [page(NOW - 2000, ended("r-1"))]
+    await looking.look()
+    assert looking.places()[-1] == (NOW - 9000 - module.OVERLAP_MS, None)
+    assert (await looking.parity()).total(kind=Kind.CAMPAIGN) == 1
 
 
 async def test_no_vendor_is_in_shadow(looking: Looking) -> None:

@@ -33,7 +33,7 @@ final class ClaimMessages
     private const MAX_LIMIT = 1000;
 
     private const COLUMNS = 'queue._id, queue._uid, queue.phone_with_country_code, queue.retries,'
-        . ' queue.contacts__id, queue.__data';
+        . ' queue.contacts__id, queue.campaigns__id, queue.__data';
 
     private const CANDIDATES = 'SELECT ' . self::COLUMNS . ' FROM {queue} AS queue %s'
         . ' WHERE queue.campaigns__id = ? AND queue.status = 1 AND queue.scheduled_at <= ?'

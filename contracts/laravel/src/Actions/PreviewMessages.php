@@ -17,32 +17,53 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Shows rows as a claim would give them out: a campaign's, or what the crons of vendors in shadow have ended. */
+/**
+ * Shows rows as a claim would give them out: a campaign's, or what the crons of vendors in shadow have ended.
+ *
+ * Of what has ended it looks at as many rows as asked for, whoever's they are: of hundreds of vendors one may be in
+ * shadow.
+ */
 final class PreviewMessages
 {
     private const FIELDS = ['campaign_uid', 'ended_since', 'limit', 'after'];
 
     private const MAX_LIMIT = 1000;
 
-    private const COLUMNS = 'SELECT queue._id, queue._uid, queue.phone_with_country_code, queue.retries, queue.status,'
-        . ' queue.contacts__id, queue.campaigns__id, queue.scheduled_at, queue.updated_at, queue.__data'
-        . ' FROM {queue} AS queue %s WHERE ';
+    private const OVER = [QueueStatus::ERROR, QueueStatus::AWAITING_STATUS, QueueStatus::EXPIRED];
 
-    private const QUEUED = self::COLUMNS . 'queue.campaigns__id = ? AND queue.status = 1 AND queue._id > ?'
-        . ' ORDER BY queue._id LIMIT ?';
+    private const COLUMNS = 'SELECT queue._id, queue._uid, queue.phone_with_country_code, queue.retries, queue.status,'
+        . ' queue.contacts__id, queue.campaigns__id, queue.scheduled_at, queue.updated_at, queue.__data';
+
+    private const QUEUED = self::COLUMNS . ' FROM {queue} AS queue %s WHERE queue.campaigns__id = ?'
+        . ' AND queue.status = 1 AND queue._id > ? ORDER BY queue._id LIMIT ?';
+
+    /**
+     * What has ended after a place, of one status: first what is left of the same second. Each part reads no more of
+     * the index than it returns; what they have in common would be read from the first row of that second on.
+     */
+    private const PARTS = '(' . self::PLACES . ' AND updated_at = ? AND _id > ? ORDER BY _id LIMIT ?) UNION ALL ('
+        . self::PLACES . ' AND updated_at > ? ORDER BY updated_at, _id LIMIT ?)';
+
+    private const PLACES = 'SELECT _id, updated_at, vendors__id FROM {queue} %1$s WHERE status = ?';
+
+    private const LOOK = 'SELECT _id, updated_at, vendors__id FROM (%s) AS found ORDER BY updated_at, _id LIMIT ?';
 
     /** The vendor's mode stands for the second %s. */
-    private const ENDED = self::COLUMNS . 'queue.status IN (2, 4, 5) AND queue.updated_at >= ?'
-        . ' AND (queue.updated_at > ? OR queue._id > ?) AND EXISTS (SELECT 1 FROM {vendors} AS vendors'
-        . " WHERE vendors._id = queue.vendors__id AND %s = 'shadow') ORDER BY queue.updated_at, queue._id LIMIT ?";
+    private const IN_SHADOW = 'SELECT vendors._id FROM {vendors} AS vendors WHERE vendors._id IN (%s)'
+        . " AND %s = 'shadow'";
+
+    /** With the last message to the row's contact, read from its end in the index (see ObserveMessages). */
+    private const ENDED = self::COLUMNS . ', CASE WHEN queue.status = 4 THEN (SELECT last._id FROM {logs} AS last'
+        . ' WHERE last.contacts__id = queue.contacts__id AND last.campaigns__id + 0 = queue.campaigns__id'
+        . ' AND last.is_incoming_message = 0 ORDER BY last.contacts__id DESC, last._id DESC LIMIT 1) END AS log'
+        . ' FROM {queue} AS queue WHERE queue._id IN (%s) AND queue.status + 0 IN (2, 4, 5)';
 
     private const CAMPAIGNS = 'SELECT campaigns._id, campaigns._uid, campaigns.template_name,'
-        . ' campaigns.template_language, campaigns.__data, vendors._uid AS vendor_uid FROM {campaigns} AS campaigns'
-        . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id WHERE campaigns.';
+        . ' campaigns.template_language, campaigns.__data, campaigns.vendors__id, vendors._uid AS vendor_uid'
+        . ' FROM {campaigns} AS campaigns JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
+        . ' WHERE campaigns.';
 
-    private const LOGS = 'SELECT logs.campaigns__id, logs.contacts__id, logs.wamid, logs.contact_wa_id,'
-        . ' logs.wab_phone_number_id, logs.__data FROM {logs} AS logs WHERE logs.contacts__id IN (%s)'
-        . ' AND logs.campaigns__id IN (%s) AND logs.is_incoming_message = 0 ORDER BY logs._id';
+    private const LOGS = 'SELECT _id, wamid, contact_wa_id, wab_phone_number_id, __data FROM {logs} WHERE _id IN (%s)';
 
     public function __construct(
         private Database $db,
@@ -82,7 +103,7 @@ final class PreviewMessages
         $page = array_slice($rows, 0, $limit);
 
         return [
-            'messages' => $this->described($page, [(int) $campaign->_id => $campaign], []),
+            'messages' => $this->described($page, [$campaign]),
             'next' => count($rows) > $limit ? (string) end($page)->_id : null,
         ];
     }
@@ -90,31 +111,75 @@ final class PreviewMessages
     /** @return array<string, mixed> */
     private function ended(int $sinceMs, int $limit, ?string $after): array
     {
-        $place = [Time::before(max(0, $sinceMs), $this->clock->nowMs()), 0];
+        $nowMs = $this->clock->nowMs();
+        [$time, $id] = [Time::before(max(0, $sinceMs), $nowMs), 0];
         if ($after !== null) {
             if (! preg_match('/\A(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\|(\d{1,18})\z/', $after, $parts)) {
                 throw self::noPlace();
             }
-            $place = [$parts[1], (int) $parts[2]];
+            [$time, $id] = [$parts[1], (int) $parts[2]];
         }
-        [$mode, $bindings] = $this->modes->sql('campaigns');
-        $rows = $this->db->rowsByIndex(
-            sprintf(self::ENDED, '%s', $mode),
-            'sidecar_queue_stale',
-            [$place[0], ...$place, ...$bindings, $limit + 1]
-        );
-        $page = array_slice($rows, 0, $limit);
-        $last = count($rows) > $limit ? end($page) : null;
-        $ids = array_values(array_unique(array_filter(array_column($page, 'campaigns__id'))));
+        $found = $this->look($time, $id, $limit + 1);
+        $page = array_slice($found, 0, $limit);
+        $last = end($page);
+        $rows = $this->rowsInShadow($page);
+        $ids = self::named($rows, 'campaigns__id');
         $campaigns = $ids === [] ? [] : $this->db->rows(
             self::CAMPAIGNS . '_id IN (' . Database::marks($ids) . ')',
             $ids
         );
 
         return [
-            'messages' => $this->described($page, array_column($campaigns, null, '_id'), $this->logs($page, $ids)),
-            'next' => $last === null ? null : "{$last->updated_at}|{$last->_id}",
+            'messages' => $this->described($rows, $campaigns),
+            'next' => count($found) > $limit ? "{$last->updated_at}|{$last->_id}" : null,
+            'looked_until' => $last === false ? null : min((int) Time::pastMs($last->updated_at, $nowMs), $nowMs),
         ];
+    }
+
+    /** @return list<stdClass> the first rows that have ended after a place, whoever's they are */
+    private function look(string $time, int $id, int $most): array
+    {
+        $bindings = [];
+        foreach (self::OVER as $status) {
+            array_push($bindings, $status, $time, $id, $most, $status, $time, $most);
+        }
+        $parts = implode(' UNION ALL ', array_fill(0, count(self::OVER), self::PARTS));
+
+        return $this->db->rowsByIndex(sprintf(self::LOOK, $parts), 'sidecar_queue_stale', [...$bindings, $most]);
+    }
+
+    /**
+     * @param list<stdClass> $found rows that have ended
+     *
+     * @return list<stdClass> those of vendors in shadow that nobody has changed since, whole, in their order
+     */
+    private function rowsInShadow(array $found): array
+    {
+        $vendors = self::named($found, 'vendors__id');
+        if ($vendors === []) {
+            return [];
+        }
+        [$mode, $bindings] = $this->modes->sql('campaigns');
+        $sql = sprintf(self::IN_SHADOW, Database::marks($vendors), $mode);
+        $inShadow = array_column($this->db->rows($sql, [...$vendors, ...$bindings]), '_id', '_id');
+        $isInShadow = static fn (stdClass $row): bool => isset($inShadow[$row->vendors__id ?? 0]);
+        $ids = array_column(array_filter($found, $isInShadow), '_id');
+        if ($ids === []) {
+            return [];
+        }
+        $rows = array_column($this->db->rows(sprintf(self::ENDED, Database::marks($ids)), $ids), null, '_id');
+
+        return array_values(array_intersect_key(array_replace(array_flip($ids), $rows), $rows));
+    }
+
+    /**
+     * @param list<stdClass> $rows
+     *
+     * @return list<int> the ids in a column
+     */
+    private static function named(array $rows, string $column): array
+    {
+        return array_values(array_unique(array_filter(array_column($rows, $column))));
     }
 
     private static function noPlace(): Refused
@@ -124,52 +189,33 @@ final class PreviewMessages
 
     /**
      * @param list<stdClass> $rows
-     * @param array<int, stdClass> $campaigns by `_id`
-     * @param array<string, stdClass> $logs by campaign and contact
+     * @param list<stdClass> $campaigns theirs
      *
      * @return list<array<string, mixed>> without rows of campaigns that are gone
      */
-    private function described(array $rows, array $campaigns, array $logs): array
+    private function described(array $rows, array $campaigns): array
     {
         $nowMs = $this->clock->nowMs();
+        $vendorUids = array_column($campaigns, 'vendor_uid', '_id');
+        $campaigns = array_map([Campaign::class, 'ofRow'], array_column($campaigns, null, '_id'));
+        $isThere = static fn (stdClass $row): bool => isset($campaigns[$row->campaigns__id ?? 0]);
+        $rows = array_values(array_filter($rows, $isThere));
+        $logs = $this->logs($rows);
         $found = [];
-        foreach ($this->byCampaign($rows, $campaigns) as $id => $mine) {
-            $of = $campaigns[$id];
-            $campaign = new Campaign($id, $of->_uid, $of->template_name, $of->template_language, $of->__data);
-            foreach ($this->frozen->of($campaign, $mine) as $position => $one) {
-                $row = $mine[$position];
-                $isQueued = (int) $row->status === QueueStatus::QUEUED;
-                $found[$one['id']] = [
-                    'vendor_uid' => $of->vendor_uid,
-                    'campaign_uid' => $campaign->uid,
-                    'row' => self::withTemplate($one['row']),
-                    'skipped' => $this->isTooOld($row, $nowMs) ? 'campaign_expired_error' : $one['error'],
-                    'status' => (int) $row->status,
-                    'due_at' => Time::ms($row->scheduled_at),
-                    'ended_at' => $isQueued ? null : Time::pastMs($row->updated_at, $nowMs),
-                    'error_status' => self::errorStatus($row),
-                    'sent' => self::sent($logs["{$id} {$row->contacts__id}"] ?? null, (int) $row->status),
-                ];
-            }
-        }
-        $order = array_intersect_key(array_flip(array_column($rows, '_id')), $found);
-
-        return array_values(array_replace($order, $found));
-    }
-
-    /**
-     * @param list<stdClass> $rows
-     * @param array<int, stdClass> $campaigns
-     *
-     * @return array<int, list<stdClass>>
-     */
-    private function byCampaign(array $rows, array $campaigns): array
-    {
-        $found = [];
-        foreach ($rows as $row) {
-            if (isset($campaigns[$row->campaigns__id ?? 0])) {
-                $found[(int) $row->campaigns__id][] = $row;
-            }
+        foreach ($this->frozen->of($campaigns, $rows) as $position => $one) {
+            $row = $rows[$position];
+            $isQueued = (int) $row->status === QueueStatus::QUEUED;
+            $found[] = [
+                'vendor_uid' => $vendorUids[$row->campaigns__id],
+                'campaign_uid' => $campaigns[$row->campaigns__id]->uid,
+                'row' => self::withTemplate($one['row']),
+                'skipped' => $this->isTooOld($row, $nowMs) ? 'campaign_expired_error' : $one['error'],
+                'status' => (int) $row->status,
+                'due_at' => Time::ms($row->scheduled_at),
+                'ended_at' => $isQueued ? null : Time::pastMs($row->updated_at, $nowMs),
+                'error_status' => self::errorStatus($row),
+                'sent' => self::sent($logs[$row->log ?? 0] ?? null),
+            ];
         }
 
         return $found;
@@ -205,31 +251,23 @@ final class PreviewMessages
 
     /**
      * @param list<stdClass> $rows
-     * @param list<int> $campaigns their `_id`s
      *
-     * @return array<string, stdClass> the last message to a contact, by campaign and contact
+     * @return array<int, stdClass> by `_id`
      */
-    private function logs(array $rows, array $campaigns): array
+    private function logs(array $rows): array
     {
-        $sent = array_filter($rows, static fn (stdClass $row): bool => (int) $row->status
-            === QueueStatus::AWAITING_STATUS);
-        $contacts = array_values(array_unique(array_filter(array_column($sent, 'contacts__id'))));
-        if ($contacts === [] || $campaigns === []) {
+        $ids = self::named($rows, 'log');
+        if ($ids === []) {
             return [];
         }
-        $logs = [];
-        $sql = sprintf(self::LOGS, Database::marks($contacts), Database::marks($campaigns));
-        foreach ($this->db->rows($sql, [...$contacts, ...$campaigns]) as $row) {
-            $logs["{$row->campaigns__id} {$row->contacts__id}"] = $row;
-        }
 
-        return $logs;
+        return array_column($this->db->rows(sprintf(self::LOGS, Database::marks($ids)), $ids), null, '_id');
     }
 
     /** @return array<string, mixed>|null the contract's SentByPhp */
-    private static function sent(?stdClass $log, int $status): ?array
+    private static function sent(?stdClass $log): ?array
     {
-        if ($log === null || $status !== QueueStatus::AWAITING_STATUS) {
+        if ($log === null) {
             return null;
         }
         $data = Json::object($log->__data);

@@ -15,14 +15,28 @@ final class Campaign
 
     private stdClass $sidecar;
 
-    public function __construct(
+    private function __construct(
         public int $id,
+        public int $vendorId,
         public string $uid,
         public ?string $templateName,
         public ?string $templateLanguage,
         ?string $data
     ) {
         $this->sidecar = Json::section(Json::object($data), 'sidecar');
+    }
+
+    /** @param stdClass $row of the table, with these columns */
+    public static function ofRow(stdClass $row): self
+    {
+        return new self(
+            (int) $row->_id,
+            (int) $row->vendors__id,
+            $row->_uid,
+            $row->template_name,
+            $row->template_language,
+            $row->__data
+        );
     }
 
     /** Return the state; a campaign without one runs. */

@@ -14,7 +14,7 @@ final class Campaigns
 
     /** The vendor is read without a lock: campaigns of one vendor need not wait for each other. */
     private const LOCKED = 'SELECT campaigns._id, campaigns._uid, campaigns.template_name,'
-        . ' campaigns.template_language, campaigns.__data,'
+        . ' campaigns.template_language, campaigns.__data, campaigns.vendors__id,'
         . ' (SELECT vendors._uid FROM {vendors} AS vendors WHERE vendors._id = campaigns.vendors__id) AS vendor_uid'
         . ' FROM {campaigns} AS campaigns WHERE campaigns._uid = ? FOR UPDATE';
 
@@ -34,7 +34,7 @@ final class Campaigns
             throw Refused::campaignUnknown($vendorUid, $uid);
         }
 
-        return new Campaign((int) $row->_id, $row->_uid, $row->template_name, $row->template_language, $row->__data);
+        return Campaign::ofRow($row);
     }
 
     /** Keep the fence; it only grows. */

@@ -8,7 +8,7 @@ use stdClass;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Number;
 
-/** What rows of a campaign are sent with, and which of them can or must not be sent. Changes nothing. */
+/** What rows of campaigns are sent with, and which of them can or must not be sent. Changes nothing. */
 final class FrozenRows
 {
     /** Why a row is never sent. */
@@ -19,33 +19,34 @@ final class FrozenRows
     private const INVALID = 'campaign_data_invalid_error';
 
     /** The latest row of a template comes last. */
-    private const CATEGORIES = 'SELECT template_name, language, category FROM {templates}'
-        . ' WHERE vendors__id = (SELECT vendors__id FROM {campaigns} WHERE _id = ?) AND template_name IN (%s)'
-        . ' ORDER BY _id';
+    private const CATEGORIES = 'SELECT vendors__id, template_name, language, category FROM {templates}'
+        . ' WHERE vendors__id IN (%s) AND template_name IN (%s) ORDER BY _id';
 
     public function __construct(private Database $db, private OptOuts $optOuts)
     {
     }
 
     /**
+     * @param array<int, Campaign> $campaigns theirs, by `_id`
      * @param list<stdClass> $rows of the queue
      *
      * @return list<array{id: int, row: array<string, mixed>, error: ?string, message: ?string}> the rows as the
      *     contract's ClaimedRow; error and message as process_response has them, null of a row that can be sent
      */
-    public function of(Campaign $campaign, array $rows): array
+    public function of(array $campaigns, array $rows): array
     {
         $contacts = $this->contacts($rows);
         $contactOf = static fn (stdClass $row): ?stdClass => $contacts[$row->contacts__id ?? 0] ?? null;
         $frozen = array_map(
-            static fn (stdClass $row): array => self::frozen($row, $campaign, $contactOf($row)),
+            static fn (stdClass $row): array => self::frozen($row, $campaigns[$row->campaigns__id], $contactOf($row)),
             $rows
         );
-        $categories = $this->categories($campaign, $frozen);
+        $categories = $this->categories($campaigns, $frozen);
         $found = [];
         foreach ($rows as $position => $row) {
             $one = $frozen[$position];
-            $category = $categories["{$one['template_name']} {$one['template_language']}"] ?? null;
+            $vendorId = $campaigns[$row->campaigns__id]->vendorId;
+            $category = $categories["{$vendorId} {$one['template_name']} {$one['template_language']}"] ?? null;
             $error = $this->optOuts->why($row, $contactOf($row), $category);
             $message = $error === null ? self::fault($one) : OptOuts::MESSAGES[$error];
             $found[] = [
@@ -115,22 +116,24 @@ final class FrozenRows
     }
 
     /**
+     * @param array<int, Campaign> $campaigns
      * @param list<array<string, mixed>> $frozen
      *
-     * @return array<string, ?string> Meta's word by name and language, of templates that are known
+     * @return array<string, string> Meta's word by vendor, name and language, of templates that are known
      */
-    private function categories(Campaign $campaign, array $frozen): array
+    private function categories(array $campaigns, array $frozen): array
     {
         $names = array_values(array_unique(array_filter(array_column($frozen, 'template_name'))));
         if ($names === []) {
             return [];
         }
+        $vendors = array_values(array_unique(array_column($campaigns, 'vendorId')));
         $categories = [];
-        $sql = sprintf(self::CATEGORIES, Database::marks($names));
-        foreach ($this->db->rows($sql, [$campaign->id, ...$names]) as $row) {
+        $sql = sprintf(self::CATEGORIES, Database::marks($vendors), Database::marks($names));
+        foreach ($this->db->rows($sql, [...$vendors, ...$names]) as $row) {
             $category = strtoupper(trim((string) $row->category));
             if ($category !== '') {
-                $categories["{$row->template_name} {$row->language}"] = $category;
+                $categories["{$row->vendors__id} {$row->template_name} {$row->language}"] = $category;
             }
         }
 

@@ -22,7 +22,7 @@ final class SendableRows
     public function of(Campaign $campaign, array $rows, string $now): array
     {
         $sendable = $ended = [];
-        foreach ($this->frozen->of($campaign, $rows) as $one) {
+        foreach ($this->frozen->of([$campaign->id => $campaign], $rows) as $one) {
             if ($one['error'] === null) {
                 $sendable[] = ['id' => $one['id'], 'row' => $one['row']];
             } else {
