@@ -788,4 +788,4 @@ FIND = "/internal/find"
 PREVIEW_MESSAGES = "/internal/preview-messages"
 
 #: Calls that may carry ``epoch`` and ``at`` of :class:`EpochRequest` in their query.
-CARRIERS = (CLAIM_MESSAGES, UPDATE_MESSAGE_STATUS, UPDATE_MESSAGE_STATUSES)
+CARRY_EPOCH = (CLAIM_MESSAGES, UPDATE_MESSAGE_STATUS, UPDATE_MESSAGE_STATUSES)

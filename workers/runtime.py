@@ -97,7 +97,7 @@ class Runtime:
             stopping=asyncio.Event(),
             vendors=self._vendors,
         )
-        self._backend.passenger = self._services.begun
+        self._backend.piggybacked = self._services.begun
         matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
             lane: Delivery(

@@ -53,7 +53,7 @@ def _call(
         tag=tag,
         summary=summary,
         description=description or documentation(request),
-        parameters=_CARRIED if path in backend.CARRIERS else (),
+        parameters=_CARRIED if path in backend.CARRY_EPOCH else (),
         request=json_body(request),
         answers={200: json_body(answer), **_REFUSALS, **(refusals or {})},
         security=SIGNED,

@@ -74,10 +74,10 @@ class BackendRefused(BackendError):
         return (BackendUnavailable if whatever else BackendFailed)(str(self))
 
 
-class Passenger(Protocol):
-    """Takes a number along to PHP, in calls that are made anyway (:data:`contract.CARRIERS`)."""
+class Piggybacked(Protocol):
+    """Takes a number along to PHP, in calls that are made anyway (:data:`contract.CARRY_EPOCH`)."""
 
-    def boards(self) -> tuple[int, int] | None:
+    def due(self) -> tuple[int, int] | None:
         """Return the number and its time for a call that begins now; None: PHP knows it."""
         ...
 
@@ -90,7 +90,7 @@ class Backend:
     """The PHP side, as seen by the sidecar and its workers. Belongs to one event loop."""
 
     #: The epoch of a process that sends.
-    passenger: Passenger | None = None
+    piggybacked: Piggybacked | None = None
 
     def __init__(
         self, url: str, signer: Signer, *, timeout_s: float, connections: int = 32
@@ -168,13 +168,15 @@ class Backend:
         headers: dict[str, str] | None,
         timeout_s: float | None,
     ) -> Answer:
-        boarded = self.passenger.boards() if self.passenger and path in contract.CARRIERS else None
-        query = "?epoch={}&at={}".format(*boarded) if boarded else ""
+        taken = (
+            self.piggybacked.due() if self.piggybacked and path in contract.CARRY_EPOCH else None
+        )
+        query = "?epoch={}&at={}".format(*taken) if taken else ""
         status, content = await self._exchange(path, query, body, headers, timeout_s)
         if status != 200:
             raise _refusal(path, status, content)
-        if self.passenger and boarded:
-            self.passenger.told(boarded[0])
+        if self.piggybacked and taken:
+            self.piggybacked.told(taken[0])
         try:
             return _scrubbed(read(answer, content))
         except ValidationError as error:

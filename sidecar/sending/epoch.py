@@ -132,7 +132,7 @@ class Begun:
         """Note that PHP has a number."""
         self._told = max(self._told, number)
 
-    def boards(self) -> tuple[int, int] | None:
+    def due(self) -> tuple[int, int] | None:
         """Return what a claim or results take along to PHP, which :meth:`told` is told of then."""
         return self.telling() if self.is_news(CARRIED_EVERY_S) else None
 

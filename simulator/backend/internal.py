@@ -139,7 +139,7 @@ class _Endpoint:
         self._engine = engine
         self._name = path.removeprefix("/internal/").partition("/")[0]
         self._operation = operation
-        self._may_carry = path in contract.CARRIERS
+        self._may_carry = path in contract.CARRY_EPOCH
 
     async def respond(self, request: Request) -> Response:
         report = self._engine.report

@@ -332,12 +332,12 @@ async def test_a_webhook_that_came_without_a_signature(
     assert "X-Hub-Signature-256" not in request.headers
 
 
-class Passenger:
+class Piggybacked:
     def __init__(self) -> None:
         self.waiting: list[tuple[int, int]] = [(7, 1_700_000_000_000)]
         self.arrived: list[int] = []
 
-    def boards(self) -> tuple[int, int] | None:
+    def due(self) -> tuple[int, int] | None:
         return self.waiting.pop() if self.waiting else None
 
     def told(self, number: int) -> None:
@@ -350,7 +350,7 @@ async def test_a_claim_takes_a_number_along(
 ) -> None:
     """In its query, which is signed, and which a package from before that does not read."""
     backend = make_backend(httpserver.url_for("").rstrip("/"))
-    backend.passenger = passenger = Passenger()
+    backend.piggybacked = piggybacked = Piggybacked()
     httpserver.expect_request(PATH).respond_with_json({"vendors": []})
     await ask(backend)
 
@@ -370,7 +370,7 @@ async def test_a_claim_takes_a_number_along(
     targets = [request.environ["REQUEST_URI"] for request, _ in httpserver.log]
     claims = [contract.CLAIM_MESSAGES + "?epoch=7&at=1700000000000", contract.CLAIM_MESSAGES]
     assert targets == [PATH, *claims]
-    assert passenger.arrived == arrived
+    assert piggybacked.arrived == arrived
 
 
 async def test_a_call_names_the_trace_that_it_belongs_to(

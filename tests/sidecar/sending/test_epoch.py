@@ -76,16 +76,16 @@ def test_it_is_told_when_it_is_new_and_not_more_often(monkeypatch: pytest.Monkey
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     begun = Begun()
-    assert begun.boards() is None, "there is nothing to tell"
+    assert begun.due() is None, "there is nothing to tell"
     begun.note(5)
-    assert begun.boards() == (5, begun.at)
-    assert begun.boards() is None, "a call with it is under way"
+    assert begun.due() == (5, begun.at)
+    assert begun.due() is None, "a call with it is under way"
     now[0] += CARRIED_EVERY_S
-    assert begun.boards() == (5, begun.at), "nobody said that it has arrived"
+    assert begun.due() == (5, begun.at), "nobody said that it has arrived"
     begun.told(5)
     now[0] += CARRIED_EVERY_S
-    assert begun.boards() is None, "PHP has it"
+    assert begun.due() is None, "PHP has it"
     begun.note(6)
-    assert begun.boards() == (6, begun.at)
+    assert begun.due() == (6, begun.at)
     begun.told(5)
     assert begun.is_news(0.0), "what arrived late was older"

@@ -129,13 +129,13 @@ async def test_a_redis_that_hangs_keeps_nobody_from_telling(stage: Stage) -> Non
 async def test_claims_and_results_take_it_along(make_stage: MakeStage) -> None:
     """About once a second, and no more often."""
     stage = await make_stage(90, rate=30, claim_s=0.5)
-    begun = stage.backend.passenger = Begun()
+    begun = stage.backend.piggybacked = Begun()
     began_at = time.monotonic()
     async with stage.held() as lease:
         services = replace(stage.services(), begun=begun)
         await CampaignRun(services, stage.config, lease, stage.campaign.uid).run()
     carried = [call for call in stage.php.calls if "?" in call.target]
-    assert {call.path for call in carried} <= set(contract.CARRIERS)
+    assert {call.path for call in carried} <= set(contract.CARRY_EPOCH)
     assert 1 <= len(carried) <= (time.monotonic() - began_at) / CARRIED_EVERY_S + 1
     known = await watch_of(stage)._ask()
     told = [f"?epoch={known.epoch}&at={known.at}" in call.target for call in carried]

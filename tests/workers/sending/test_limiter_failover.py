@@ -92,7 +92,7 @@ async def test_a_new_primary_by_another_clock(
             taker = Taker(client)
             settings = make_settings(redis_url=group.url, redis_replicas_in_sync=1)
             watch = EpochWatch(settings, client, cast(Backend, OldPhp()), Begun())
-            watching = asyncio.create_task(watch.run())
+            watching = asyncio.create_task(watch.keep_comparing())
             await taker.take(60)
             old, before = group.primary, len(taker.slots)
             clock_before = await redis_now_us(client) / 1e6 - time.time()
