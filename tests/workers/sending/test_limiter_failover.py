@@ -16,6 +16,7 @@ from sidecar.redis.clock import redis_now_us
 from sidecar.redis.lease import Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.epoch import Begun
+from sidecar.tasks import cancel
 from simulator.chaos.clocks import Clocks, library
 from simulator.redis_group import RedisGroup
 from simulator.stack.packages import find
@@ -100,7 +101,7 @@ async def test_a_new_primary_by_another_clock(
             await asyncio.to_thread(group.lose, old)
             lost_at = time.monotonic()
             await taking
-            watching.cancel()
+            await cancel([watching])
             clock_after = await redis_now_us(client) / 1e6 - time.time()
     assert clock_after - clock_before == pytest.approx(off_s, abs=5)
     later = [slot for slot in taker.slots[before:] if slot > lost_at + 1.0]
