@@ -37,8 +37,9 @@ def command(vendors: int, messages: int, customers: int, verbose: bool) -> None:
     began = time.monotonic()
     failed = []
     with tempfile.TemporaryDirectory(prefix="migration-") as folder:
-        options = {"vendors": vendors, "messages": messages, "customers": customers}
-        with Rehearsal(Path(folder), **options) as rehearsal:
+        with Rehearsal(
+            Path(folder), vendors=vendors, messages=messages, customers=customers
+        ) as rehearsal:
             click.echo(f"on {rehearsal.installation.description()}", err=True)
             for report in rehearsal.walk():
                 click.echo(orjson.dumps(report.as_json()))
