@@ -36,19 +36,22 @@ def command(vendors: int, messages: int, customers: int, verbose: bool) -> None:
         )
     began = time.monotonic()
     failed = []
-    with tempfile.TemporaryDirectory(prefix="migration-") as folder:
-        options = {"vendors": vendors, "messages": messages, "customers": customers}
-        with Rehearsal(Path(folder), **options) as rehearsal:
-            click.echo(f"on {rehearsal.installation.description()}", err=True)
-            for report in rehearsal.walk():
-                click.echo(orjson.dumps(report.as_json()))
-                sys.stdout.flush()
-                for done in report.commands if verbose or not report.held else []:
-                    click.echo(f"$ {done.command}\n{done.output}", err=True)
-                if not report.held:
-                    failed.append(report.step)
-                    click.echo(f"lost: {report.lost[:5]}, twice: {report.twice[:5]}", err=True)
-            failures = rehearsal.crons.failures
+    with (
+        tempfile.TemporaryDirectory(prefix="migration-") as folder,
+        Rehearsal(
+            Path(folder), vendors=vendors, messages=messages, customers=customers
+        ) as rehearsal,
+    ):
+        click.echo(f"on {rehearsal.installation.description()}", err=True)
+        for report in rehearsal.walk():
+            click.echo(orjson.dumps(report.as_json()))
+            sys.stdout.flush()
+            for done in report.commands if verbose or not report.held else []:
+                click.echo(f"$ {done.command}\n{done.output}", err=True)
+            if not report.held:
+                failed.append(report.step)
+                click.echo(f"lost: {report.lost[:5]}, twice: {report.twice[:5]}", err=True)
+        failures = rehearsal.crons.failures
     for failure in failures[:3]:
         click.echo(f"a cron has failed: {failure}", err=True)
     if failed or failures:

@@ -158,8 +158,8 @@ async def test_what_the_log_says_of_a_message(
 FUTURE = 2_114_380_800_000
 
 
-def _end(caller: Caller, campaign: Campaign, *ends: tuple[int, QueueStatus]) -> None:
-    """Have the rows end in these seconds, and so."""
+def _end(caller: Caller, campaign: Campaign, *ends: tuple[int, int]) -> None:
+    """Have the rows end in these seconds, in these statuses."""
     for uid, (second, status_) in zip(campaign.row_uids, ends, strict=True):
         values = {"status": status_, "updated_at": f"2037-01-01 00:00:{second:02}"}
         caller.backend.change(QUEUE, values, _uid=uid)
