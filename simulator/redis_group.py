@@ -244,7 +244,7 @@ class RedisGroup:
         """Have neither Sentinels nor replicas reach a server for a block. Clients do."""
         with self.client(server) as client:
             for peer in _PEERS:
-                # Not "off": a Sentinel whose AUTH was refused stays connected and never tries again.
+                # Not "off": a Sentinel whose AUTH is refused stays connected, and never retries.
                 client.execute_command("ACL", "SETUSER", peer, "-@all")
             # What is sent on by itself asks for nothing.
             client.execute_command("CLIENT", "KILL", "USER", "replica")

@@ -11,8 +11,6 @@ import httpx
 import orjson
 import redis
 
-from sidecar.effects.memory import CLOCKS_MS, is_known
-from sidecar.redis import keys
 from simulator import control
 from simulator.chaos.clocks import Clocks
 from simulator.chaos.fault_proxy import FaultProxy
@@ -50,6 +48,9 @@ WORKERS = ("worker-1", "worker-2")
 SUPERVISED_S = 60.0
 #: How long a signed call is made again.
 CALL_S = 60.0
+#: Since when Redis knows which effects were taken; and for how long after an installation has begun
+#: it may not.
+_MEMORY_SINCE, _YOUNG_MS = "memory:since", 120_000
 
 
 class Stage:
@@ -129,10 +130,10 @@ class Stage:
         with self.redis() as client:
 
             def moved() -> None:
-                since: Any = client.get(keys.MEMORY_SINCE)
-                if not is_known(since):
+                since: Any = client.get(_MEMORY_SINCE)
+                if since is None or not since.isdigit():
                     raise ProcessFailed("no worker has asked PHP what is pending")
-                client.set(keys.MEMORY_SINCE, int(since) - 2 * CLOCKS_MS)
+                client.set(_MEMORY_SINCE, int(since) - _YOUNG_MS)
 
             persist(moved, ProcessFailed, SUPERVISED_S)
 
