@@ -13,11 +13,14 @@ MESSAGES = 1500
 RATE = 150.0
 
 
+#: One in which the workers die with it; make chaos-snapshot has others.
+SEED = 1
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [0, 1, 3])
-def test_redis_goes_back(tmp_path: Path, seed: int) -> None:
+def test_redis_goes_back(tmp_path: Path) -> None:
     require_stack()
-    line, kept = run_snapshot(tmp_path, seed=seed, messages=MESSAGES, rate=RATE)
+    line, kept = run_snapshot(tmp_path, seed=SEED, messages=MESSAGES, rate=RATE)
     assert kept, line
     assert line["named"]
     assert line["replies"], "customers were answered"
