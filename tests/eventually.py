@@ -9,7 +9,7 @@ from typing import Any
 PATIENCE_S = 30.0
 #: It is looked again after a longer and longer pause, but not after a longer one than this: on two
 #: cores who looks all the time holds up what is waited for.
-_LONGEST_S = 0.2
+_LONGEST_S = 0.05
 
 
 async def eventually(

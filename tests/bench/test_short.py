@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvloop
 
 from bench.load import connected
-from bench.parts import growth, replicas
+from bench.parts import growth
 from bench.receivers import FLOOR, SIDECAR, Receiver, receiver
 from bench.webhooks import as_request, webhook_body
 
@@ -17,7 +17,6 @@ _WARM, _COUNT = 1_000, 5_000
 #: It was 2.7 to 3.1 when this was written, and the hybrid's receiver 4.3 to 5.3.
 MAX_OF_FLOOR = 3.8
 MAX_MEMORY = 1.5
-MIN_OF_ALONE = 0.6
 
 
 async def post(one: Receiver, count: int) -> None:
@@ -60,17 +59,6 @@ def test_a_webhook_costs_little_more_than_at_a_bare_server() -> None:
 def memory_of_a_byte() -> float:
     with receiver(SIDECAR, inbox_write_timeout_ms=5000) as one:
         return growth.fill(one, (0,), 3_000)["memory_per_byte"]
-
-
-def test_a_replica_a_millisecond_away_costs_no_more_than_a_share() -> None:
-    """The best of three, as other work can only make it worse."""
-    ratios: list[float] = []
-    while len(ratios) < 3:
-        alone, away = (replicas.ingest(way, 1.0) for way in (replicas.ALONE, replicas.AWAY))
-        ratios.append(away["per_s"] / alone["per_s"])
-        if ratios[-1] >= MIN_OF_ALONE:
-            return
-    raise AssertionError(f"{ratios} of the rate without")
 
 
 def test_a_webhook_that_waits_takes_little_memory() -> None:

@@ -43,7 +43,8 @@ def test_a_host_in_trouble(tmp_path: Path) -> None:
         assert line["acknowledged"] == line["applied"] + line["dead_lettered"] > 0
         assert line["webhooks_refused"] == line["php_calls_failed"] == line["throttled"] == 0
     killed, without_redis = lines
-    assert killed["gap_s"] > 1.0, "nobody had to take over"
+    # What is left of its lease may be less than one of its renewals.
+    assert killed["gap_s"] > 0.25, "nobody had to take over"
     assert killed.get("to_another_host", 0) + killed.get("to_php", 0) > 0, (
         "no webhook met the dead host"
     )

@@ -100,7 +100,9 @@ async def test_php_has_no_other_token(make_moving: MakeMoving) -> None:
     await running
     assert "190" in moving.stage.campaign_data()["reason"]
     assert [paused.scope for paused in await Pauses(moving.stage.redis).all()] == ["token"]
-    assert len(moving.stage.php.to(contract.VENDOR_CONFIG)) == asked + 1
+    # One question for all calls that are refused until it is answered; on a busy machine a call may
+    # be refused after that.
+    assert 1 <= len(moving.stage.php.to(contract.VENDOR_CONFIG)) - asked <= 2
     assert set(moving.stage.statuses()) == {QueueStatus.QUEUED, QueueStatus.AWAITING_STATUS}
 
 
