@@ -135,7 +135,7 @@ class _Round:
             errors=look.errors_in(ours),
         )
         victim = look.of_victim(stage, who, left, accounting, ended=ended, rested=rested)
-        return Verdict(victim, siege, who.victim.uid)
+        return Verdict(victim, siege, who.victim.uid, slowness=stage.slowness)
 
     # -- the attack --
 
@@ -200,7 +200,7 @@ class _Round:
         """Return the status, and those whom it should name and does not, even a little later: a
         process tells of what it has found within a second."""
         failing = self._failing_vendors(who)
-        end = time.monotonic() + NAMED_S
+        end = time.monotonic() + NAMED_S * self._stage.slowness
         while True:
             status = self._status()
             unnamed = look.unnamed(status, failing)
@@ -212,7 +212,7 @@ class _Round:
         return [one for one in self._stage.lines(what) if one["phone_number_id"] == number]
 
     def _wait_for_quiescence(self, who: Cast, watch: Watch) -> bool:
-        end = time.monotonic() + REST_S
+        end = time.monotonic() + REST_S * self._stage.slowness
         while not self._is_quiescent(who, watch):
             if time.monotonic() > end:
                 return False

@@ -39,10 +39,12 @@ class Stopped:
 
 
 class AdversaryStage(Stage):
-    """Use as a context manager."""
+    """Use as a context manager. On a machine that does other work, all may take ``slowness`` times
+    as long."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, slowness: float = 1.0) -> None:
         super().__init__(folder, SETTINGS, direct=True, host_routine=False)
+        self.slowness = slowness
 
     def clear(self) -> None:
         """End the sidecar's processes, and leave an empty Redis and no vendors."""

@@ -28,12 +28,16 @@ PROMISES = (
 
 
 class Verdict(ChaosVerdict):
-    """``evidence`` is the victim's; ``siege`` what became of the attack."""
+    """``evidence`` is the victim's; ``siege`` what became of the attack. A machine that does other
+    work may take ``slowness`` times as long."""
 
-    def __init__(self, evidence: Evidence, siege: Siege, victim_uid: str) -> None:
+    def __init__(
+        self, evidence: Evidence, siege: Siege, victim_uid: str, *, slowness: float = 1.0
+    ) -> None:
         super().__init__(evidence)
         self.siege = siege
         self._victim_uid = victim_uid
+        self._wait_s, self._stop_s = WAIT_S * slowness, STOP_S * slowness
 
     def line(self) -> dict[str, Any]:
         siege = self.siege
@@ -74,8 +78,9 @@ class Verdict(ChaosVerdict):
         return waits[min(len(waits) - 1, int(share * len(waits)))] if waits else 0.0
 
     def _late(self) -> list[Violation]:
-        late = sum(wait >= WAIT_S for wait in self.siege.waits)
-        what = f"{late} customers waited for {WAIT_S:.0f} s or more, one for {self._wait(1.0):.1f}"
+        late = sum(wait >= self._wait_s for wait in self.siege.waits)
+        longest = f"one for {self._wait(1.0):.1f}"
+        what = f"{late} customers waited for {self._wait_s:.0f} s or more, {longest}"
         return [Violation("late", self._victim_uid, what)] if late else []
 
     def _webhooks(self) -> list[Violation]:
@@ -110,7 +115,7 @@ class Verdict(ChaosVerdict):
         found = [
             Violation("sigterm", name, f"ended after {how.seconds:.1f} s with {how.exit_code}")
             for name, how in siege.stopped.items()
-            if how.seconds >= STOP_S or how.exit_code != 0
+            if how.seconds >= self._stop_s or how.exit_code != 0
         ]
         found += [Violation("blind", "sidecar status", what) for what in siege.blind]
         if siege.deaths:

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdversaryStage]:
     require_stack()
-    with AdversaryStage(tmp_path_factory.mktemp("adversary")) as stage:
+    # Other tests run beside it.
+    with AdversaryStage(tmp_path_factory.mktemp("adversary"), slowness=2.5) as stage:
         yield stage
 
 

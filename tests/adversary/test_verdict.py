@@ -44,6 +44,11 @@ def broken(**changes: Any) -> set[str]:
     return {one.promise for one in Verdict(CLEAN, replace(CALM, **changes), B).violations}
 
 
+def test_a_busy_machine_may_take_longer() -> None:
+    siege = replace(CALM, waits=[WAIT_S], stopped={"sidecar": Stopped(STOP_S, 0)})
+    assert Verdict(CLEAN, siege, B, slowness=2.0).violations == []
+
+
 def test_an_attack_that_harms_nobody() -> None:
     verdict = Verdict(CLEAN, CALM, B)
     assert verdict.violations == []
