@@ -29,7 +29,7 @@ from tests.system.status_world import Said, World
 
 #: Until a fault is named, and until nothing is wrong any more. It takes less than 10 s where the
 #: machine has time; all faults at once on a busy one take longer.
-NAMED_S, GONE_S = 30.0, 120.0
+NAMED_S, GONE_S = 90.0, 120.0
 
 log = logging.getLogger(__name__)
 

@@ -195,7 +195,7 @@ async def test_what_may_have_arrived_is_unknown_and_not_repeated(
     make_api: MakeApi, behaviour: Behaviour, size: int
 ) -> None:
     async with misbehaving(behaviour) as server:
-        attempt = await send(make_api(server.url, timeout_s=0.3), b"x" * size)
+        attempt = await send(make_api(server.url, timeout_s=1.0), b"x" * size)
     assert isinstance(attempt, OutcomeUnknown), attempt
     assert attempt.reason
     assert server.connections == 1
