@@ -1,9 +1,7 @@
 """``sidecar worker``: one worker process."""
 
 import asyncio
-import signal
 import sys
-import threading
 
 import click
 import uvloop
@@ -16,6 +14,7 @@ from sidecar.settings import Settings, dramatiq_url
 from workers.actors import make_worker_broker
 from workers.consumer import Worker
 from workers.runtime import Runtime
+from workers.termination import Termination
 
 #: Each lane's drain holds a thread while it runs; the others begin campaigns, and find out that a
 #: lane is being drained already.
@@ -45,9 +44,7 @@ def _run(settings: Settings, queues: tuple[str, ...]) -> None:
 
 def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    termination = Termination()
     broker = make_worker_broker(
         dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url, queues)
     )
@@ -55,7 +52,7 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     calm_collector()
     worker.start()
     click.echo(f"working on {', '.join(queues)}")
-    stop.wait()
+    termination.wait()
     worker.stop(timeout=int(settings.shutdown_timeout_s * 1000))
     broker.close()
 
