@@ -115,12 +115,9 @@ def _installation(folder: Path, stack: bool, odd: bool) -> Installation:
     # Only here: the wheel leaves them out.
     from simulator.stack.engines import HOST_ROUTINE
     from simulator.stack.installation import StackInstallation
-    from simulator.stack.packages import missing
+    from simulator.stack.packages import require_stack
 
-    if lacking := missing():
-        raise click.ClickException(
-            f"the real stack lacks {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+    require_stack()
     # What becomes of odd payloads is known of the package's own engine; a host decides for itself.
     return StackInstallation(folder, php=None if odd else HOST_ROUTINE)
 

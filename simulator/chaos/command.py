@@ -1,37 +1,38 @@
 """``python -m simulator chaos``."""
 
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import click
-import orjson
 
 from simulator.chaos.fault import LONGEST_OUTAGE_S
 from simulator.chaos.round import run_round
 from simulator.chaos.snapshot import run_snapshot
 from simulator.chaos.stage import Stage
 from simulator.chaos.wipe import run_wipe
-from simulator.stack.packages import missing
+from simulator.stack.packages import require_stack
+from simulator.stack.rounds import (
+    SEED,
+    Outcome,
+    histories_option,
+    rounds_option,
+    run_rounds,
+)
+
+KEPT = "nothing lost, doubled or stuck"
 
 
 class RunCampaign(Protocol):
-    """Sends one campaign, and does something to Redis meanwhile. Returns what became of it, and
-    whether the promises were kept."""
+    """Sends one campaign, and does something to Redis meanwhile."""
 
-    def __call__(
-        self, folder: Path, *, seed: int, messages: int, rate: float
-    ) -> tuple[dict[str, Any], bool]: ...
+    def __call__(self, folder: Path, *, seed: int, messages: int, rate: float) -> Outcome: ...
 
 
 @click.command("chaos")
-@click.option("--rounds", default=20, show_default=True)
-@click.option(
-    "--seed", default=1, show_default=True, help="Seed of the first round; each next round adds 1."
-)
+@rounds_option(20)
+@SEED
 @click.option(
     "--longest",
     default=LONGEST_OUTAGE_S,
@@ -61,13 +62,7 @@ class RunCampaign(Protocol):
     help="Messages of the campaign with --wipe or --snapshot.",
 )
 @click.option("--rate", default=1000.0, show_default=True, help="Its rate, in messages per second.")
-@click.option(
-    "--histories",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var/chaos"),
-    show_default=True,
-    help="Where to keep the evidence of a round that failed.",
-)
+@histories_option("chaos")
 def command(
     rounds: int,
     seed: int,
@@ -96,45 +91,14 @@ def command(
         ):
             if "redis" not in stage.clocks.names:
                 click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
+            click.echo(f"on {stage.installation.description()}", err=True)
             seeds = range(seed, seed + rounds)
-            run_rounds(stage, seeds, lambda seed: run_round(stage, seed, histories, longest))
-
-
-def require_stack() -> None:
-    """Raise what says what there is no real stack without."""
-    if lacking := missing():
-        raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+            run_rounds(seeds, lambda seed: run_round(stage, seed, histories, longest), KEPT)
 
 
 def _campaigns(run: RunCampaign, seeds: Sequence[int], messages: int, rate: float) -> None:
-    failed = []
-    for seed in seeds:
+    def one(seed: int) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-            line, kept = run(Path(folder), seed=seed, messages=messages, rate=rate)
-        click.echo(orjson.dumps(line))
-        sys.stdout.flush()
-        if not kept:
-            failed.append(seed)
-    if failed:
-        raise click.ClickException(f"a message was lost, sent twice or left: seeds {failed}")
+            return run(Path(folder), seed=seed, messages=messages, rate=rate)
 
-
-def run_rounds(
-    stage: Stage, seeds: range, run: Callable[[int], tuple[dict[str, Any], bool]]
-) -> None:
-    """Run the round of each seed, and print its line. Raises if one broke a promise."""
-    click.echo(f"on {stage.installation.description()}", err=True)
-    failed = []
-    began = time.monotonic()
-    for seed in seeds:
-        line, kept = run(seed)
-        click.echo(orjson.dumps(line))
-        sys.stdout.flush()
-        if not kept:
-            failed.append(seed)
-    seconds = time.monotonic() - began
-    if failed:
-        raise click.ClickException(f"{len(failed)} of {len(seeds)} rounds failed: seeds {failed}")
-    click.echo(f"{len(seeds)} rounds in {seconds:.0f} s: nothing lost, doubled or stuck", err=True)
+    run_rounds(seeds, one, KEPT)

@@ -6,32 +6,26 @@ from typing import Any
 
 import click
 
-from simulator.chaos.command import require_stack, run_rounds
+from simulator.chaos.command import KEPT
 from simulator.chaos.failover_round import run_failover
 from simulator.chaos.redis_failover import FailoverStage
+from simulator.stack.packages import require_stack
+from simulator.stack.rounds import SEED, histories_option, rounds_option, run_rounds
 
 #: With none in sync nothing is promised.
 IN_SYNC = {"redis_replicas_in_sync": 1}
 
 
 @click.command("chaos-failover")
-@click.option("--rounds", default=10, show_default=True)
-@click.option(
-    "--seed", default=1, show_default=True, help="Seed of the first round; each next round adds 1."
-)
+@rounds_option(10)
+@SEED
 @click.option(
     "--in-sync/--not-in-sync",
     default=True,
     show_default=True,
     help="Whether a replica has what is acknowledged. Without, rounds may fail.",
 )
-@click.option(
-    "--histories",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var/chaos-failover"),
-    show_default=True,
-    help="Where to keep the evidence of a round that failed.",
-)
+@histories_option("chaos-failover")
 def command(rounds: int, seed: int, in_sync: bool, histories: Path) -> None:
     """Take Redis's primary away under load, and count what arrives.
 
@@ -46,5 +40,6 @@ def command(rounds: int, seed: int, in_sync: bool, histories: Path) -> None:
         tempfile.TemporaryDirectory(prefix="chaos-") as folder,
         FailoverStage(Path(folder), settings) as stage,
     ):
+        click.echo(f"on {stage.installation.description()}", err=True)
         seeds = range(seed, seed + rounds)
-        run_rounds(stage, seeds, lambda seed: run_failover(stage, seed, histories))
+        run_rounds(seeds, lambda seed: run_failover(stage, seed, histories), KEPT)

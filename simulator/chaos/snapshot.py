@@ -74,14 +74,8 @@ def run_snapshot(
             _kill(stage, WORKERS)
         named = _wait_until_named(stage)
         _wait_for_end(stage, vendor)
-        sent = stage.lines("messages")
-        outgoing, _ = log_rows(stage, [vendor.uid])
-        remains = Remains(
-            campaign.row_uids,
-            [message["callback_data"] for message in sent],
-            queue_rows(stage, [vendor.uid]),
-            [row.row_uid for row in outgoing],
-        )
+        remains = Remains.of(stage, vendor, campaign)
+        replies = sum(row.reply for row in log_rows(stage, [vendor.uid])[0])
         left = left_in_redis(stage)
         problems = stage.status()["problems"]
     violations = remains.violations()
@@ -94,8 +88,8 @@ def run_snapshot(
         "went_on_s": round(plan.goes_on_s, 1),
         "killed": plan.killed,
         "killed_again": plan.killed_again_after_s is not None,
-        "sent": len(sent),
-        "replies": sum(row.reply for row in outgoing),
+        "sent": len(remains.accepted),
+        "replies": replies,
         **{promise: len(rows) for promise, rows in violations.items()},
         "named": named,
         "problems": sorted({one["code"] for one in problems}),

@@ -51,6 +51,17 @@ class Remains:
     queue: dict[str, QueueRow]
     logged: Sequence[str | None]
 
+    @classmethod
+    def of(cls, stage: Stage, vendor: SeededVendor, campaign: SeededCampaign) -> "Remains":
+        """Return what is there now."""
+        outgoing, _ = log_rows(stage, [vendor.uid])
+        return cls(
+            campaign.row_uids,
+            [message["callback_data"] for message in stage.lines("messages")],
+            queue_rows(stage, [vendor.uid]),
+            [row.row_uid for row in outgoing],
+        )
+
     def violations(self) -> dict[str, list[str]]:
         """Return the rows that break a promise, by the promise."""
         accepted, logged = Counter(self.accepted), Counter(self.logged)
@@ -88,14 +99,7 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
             client.flushall()
         in_progress = _kill_workers(stage, vendor) if kill_workers else 0
         _wait_for_end(stage, vendor)
-        sent = stage.lines("messages")
-        outgoing, _ = log_rows(stage, [vendor.uid])
-        remains = Remains(
-            campaign.row_uids,
-            [message["callback_data"] for message in sent],
-            queue_rows(stage, [vendor.uid]),
-            [row.row_uid for row in outgoing],
-        )
+        remains = Remains.of(stage, vendor, campaign)
         average = stage.ask("report")["numbers"][vendor.phone_number_ids[0]]["average_per_s"]
     violations = remains.violations()
     statuses = Counter(str(row.status) for row in remains.queue.values())
@@ -105,7 +109,7 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
         "wiped_after": wipe_after,
         "workers_killed": kill_workers,
         "in_progress_when_killed": in_progress,
-        "sent": len(sent),
+        "sent": len(remains.accepted),
         "average_per_s": average and round(average),
         **{promise: len(rows) for promise, rows in violations.items()},
         "deleted_by_status": messages - len(remains.queue),

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from simulator.migration.rehearsal import Rehearsal
-from simulator.stack.packages import missing
+from simulator.stack.packages import require_stack
 
 
 @click.command("migration")
@@ -30,10 +30,7 @@ def command(vendors: int, messages: int, customers: int, verbose: bool) -> None:
     Executes the page's commands under load, with the crons running, and prints a line of JSON for
     each step. Exits 1 if anything is lost, doubled or not executed.
     """
-    if lacking := missing():
-        raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+    require_stack()
     began = time.monotonic()
     failed = []
     with (

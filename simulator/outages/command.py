@@ -19,7 +19,7 @@ from simulator.outages.stage import Stage
 from simulator.outages.watch import Watch
 from simulator.processes import ProcessFailed
 from simulator.stack.installation import StackInstallation
-from simulator.stack.packages import missing
+from simulator.stack.packages import require_stack
 
 
 @click.command("outages")
@@ -58,10 +58,8 @@ def command(
     Exits 1 if a row failed, was sent twice, lost or left, if more than 20 are of unknown outcome,
     or if `sidecar status` did not name the outage within 5 s.
     """
-    if stack and (lacking := missing()):
-        raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+    if stack:
+        require_stack()
     for shape in shapes or SHAPES:
         if (program := network.lacking(shape)) is not None:
             raise click.ClickException(f"no outage of shape {shape} without {program}: install it")

@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 
+import click
+
 #: Where Debian puts servers, which is not in everybody's path.
 _SERVERS = ("/usr/sbin", "/usr/local/sbin")
 
@@ -79,3 +81,11 @@ def missing() -> list[str]:
                 "php-laravel-framework or one of PHP's extensions mysql, mbstring and curl"
             )
     return lacking
+
+
+def require_stack() -> None:
+    """End a command that needs the stack with what is missing, if something is."""
+    if lacking := missing():
+        raise click.ClickException(
+            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
+        )

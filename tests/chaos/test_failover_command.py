@@ -1,54 +1,31 @@
-"""What the command says of its rounds. The rounds themselves are in test_failover_round.py."""
+"""What the command does with its options. The rounds themselves are in test_failover_round.py."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from simulator.chaos import failover_command as module
+from simulator.chaos.command import KEPT
+from tests.planks import Planks, set_up
 
 
-class Stage:
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        self.settings = settings
-        self.installation = SimpleNamespace(description=lambda: "a stage of planks")
+@pytest.mark.parametrize(
+    ("arguments", "settings"), [([], {"redis_replicas_in_sync": 1}), (["--not-in-sync"], {})]
+)
+def test_what_replicas_have(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], settings: dict[str, Any]
+) -> None:
+    def run_failover(stage: Planks, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:
+        return {"seed": seed, "settings": stage.arguments[1]}, True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, failing: int | None = None) -> Result:
-    def run_failover(stage: Stage, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:
-        return {"seed": seed, "settings": stage.settings}, seed != failing
-
-    monkeypatch.setattr(module, "require_stack", lambda: None)
-    monkeypatch.setattr(module, "FailoverStage", Stage)
+    set_up(monkeypatch, module, "FailoverStage")
     monkeypatch.setattr(module, "run_failover", run_failover)
-    return CliRunner().invoke(module.command, arguments)
-
-
-def test_a_line_for_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(monkeypatch, "--rounds", "2", "--seed", "40")
+    result = CliRunner().invoke(module.command, ["--rounds", "2", "--seed", "40", *arguments])
     assert result.exit_code == 0
     assert [orjson.loads(line) for line in result.stdout.splitlines()] == [
-        {"seed": seed, "settings": {"redis_replicas_in_sync": 1}} for seed in (40, 41)
+        {"seed": seed, "settings": settings} for seed in (40, 41)
     ]
-    assert "nothing lost" in result.stderr
-
-
-def test_a_round_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(monkeypatch, "--rounds", "3", failing=2)
-    assert result.exit_code == 1
-    assert len(result.stdout.splitlines()) == 3
-    assert "seeds [2]" in result.stderr
-
-
-def test_without_a_replica_in_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(monkeypatch, "--rounds", "1", "--not-in-sync")
-    assert orjson.loads(result.stdout)["settings"] == {}
+    assert KEPT in result.stderr

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from simulator.__main__ import main
 from simulator.stack import packages
 from simulator.stack.packages import MARIADB, MYSQL, database_server, find, fpm
 from tests.stack.packages import reason, require_stack, wanted
@@ -66,3 +68,22 @@ def test_what_is_missing_is_named(folders: tuple[Path, Path]) -> None:
     put(second, "php", "8.4")
     packages.missing.cache_clear()
     assert packages.missing() == ["php-fpm8.4"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["adversary"],
+        ["chaos"],
+        ["chaos-failover"],
+        ["chaos-hosts"],
+        ["migration"],
+        ["outages", "--stack"],
+        ["demo", "--stack"],
+    ],
+)
+def test_commands_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setattr(packages, "missing", lambda: ["nginx", "php"])
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "no real stack without nginx, php: run scripts/install-stack as root" in result.stderr

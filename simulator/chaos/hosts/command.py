@@ -10,7 +10,8 @@ import orjson
 from simulator.chaos.hosts import wire
 from simulator.chaos.hosts.run import LEAST_RATE, Trouble, run_trouble
 from simulator.chaos.hosts.stage import RATE, SHIPPED, HostsStage
-from simulator.stack.packages import missing
+from simulator.stack.packages import require_stack
+from simulator.stack.rounds import histories_option
 
 
 @click.command("chaos-hosts")
@@ -36,13 +37,7 @@ from simulator.stack.packages import missing
     help=f"Messages a second, of {RATE:.0f}, but for the takeover; less on a busy machine.",
 )
 @click.option("--seed", default=1, show_default=True)
-@click.option(
-    "--histories",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("var/chaos-hosts"),
-    show_default=True,
-    help="Where to keep the evidence of a round that failed.",
-)
+@histories_option("chaos-hosts")
 def command(
     troubles: tuple[str, ...],
     rtt_ms: float,
@@ -60,10 +55,7 @@ def command(
     1 if something was lost, doubled or left, if a webhook or a call of PHP's failed, or if the rate
     was not kept.
     """
-    if lacking := missing():
-        raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+    require_stack()
     failed = []
     try:
         with (

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, failing: Trouble | Non
         line = {"trouble": trouble.value, "seed": seed, "shipped": stage.shipped}
         return {**line, "least": options["least_rate"]}, trouble is not failing
 
-    monkeypatch.setattr(module, "missing", list)
+    monkeypatch.setattr(module, "require_stack", lambda: None)
     monkeypatch.setattr(module, "HostsStage", Stage)
     monkeypatch.setattr(module, "run_trouble", run_trouble)
     return CliRunner().invoke(module.command, arguments)
@@ -68,10 +68,3 @@ def test_a_machine_that_makes_no_networks(monkeypatch: pytest.MonkeyPatch) -> No
     result = run(monkeypatch, "--rtt-ms", "-1")
     assert result.exit_code == 1
     assert "there is no ip" in result.stderr
-
-
-def test_a_machine_without_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "missing", lambda: ["nginx"])
-    result = CliRunner().invoke(module.command, [])
-    assert result.exit_code == 1
-    assert "without nginx" in result.stderr

@@ -47,10 +47,3 @@ def test_figures_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     again = run(monkeypatch, "--shape", "reset", "--keep", str(kept))
     assert again.exit_code == 1
     assert "is there already" in again.stderr
-
-
-def test_a_machine_without_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "missing", lambda: ["nginx"])
-    result = run(monkeypatch, "--stack")
-    assert result.exit_code == 1
-    assert "without nginx" in result.stderr
