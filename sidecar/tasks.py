@@ -1,9 +1,16 @@
-"""Cancelling tasks, and waking them together."""
+"""Keeping tasks running, cancelling them, and waking them together."""
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+#: What runs in the background and fails is begun again after so long.
+AGAIN_S = 1.0
 
 #: This process's ticks are at this time of the monotonic clock, and at whole intervals from it.
 _FIRST_TICK = time.monotonic()
@@ -20,6 +27,21 @@ def seconds_to_tick(interval_s: float) -> float:
 async def tick(interval_s: float) -> None:
     """Sleep until the next tick (:func:`seconds_to_tick`)."""
     await asyncio.sleep(seconds_to_tick(interval_s))
+
+
+def keep_running(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
+    """Start what runs in the background until it is cancelled, or returns. If it raises, that is
+    logged and it begins again: nobody waits for it, and it would be missed by nobody."""
+
+    async def keep() -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:
+                log.exception("task.failed", task=name)
+            await asyncio.sleep(AGAIN_S)
+
+    return asyncio.create_task(keep(), name=name)
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:

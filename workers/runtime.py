@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from sidecar.redis.replicas import with_replicas
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.spans import make_exporter
-from sidecar.tasks import cancel
+from sidecar.tasks import cancel, keep_running
 from sidecar.trace import tracing
 from workers.aside import Aside
 from workers.effects.ai_reply import AiReplies
@@ -141,7 +142,9 @@ class Runtime:
         self._aside = Aside(
             self._redis, self._backend, queues, self._services.aside, self._leave_campaigns
         )
-        self._epoch = EpochWatch(settings, self._redis, self._backend, self._services.begun)
+        self._epoch = EpochWatch(
+            settings, self._redis, self._backend, self._leases, self._services.begun
+        )
         self._notifier = make_notifier(settings, self._redis, redis_url, self._backend)
         self._shadow = ShadowWork(
             settings, self._redis, self._backend, self._leases, self._vendors, self._bots
@@ -159,19 +162,19 @@ class Runtime:
         """Start what runs beside the actors."""
         await self._changes.look()  # before anything is asked for
         self._background = [
-            asyncio.create_task(self._reconciler.run(), name="reconciler"),
-            asyncio.create_task(self._epoch.keep_telling(), name="epoch"),
-            asyncio.create_task(self._epoch.keep_comparing(), name="epoch of Redis"),
-            asyncio.create_task(self._aside.run(), name="aside"),
-            asyncio.create_task(self._shadow.run(), name="shadow"),
-            asyncio.create_task(self._changes.run(), name="configuration"),
-            asyncio.create_task(self._telemetry.run(), name="telemetry"),
-            asyncio.create_task(remove_parts(self._settings), name="media"),
+            keep_running(self._reconciler.run, "reconciler"),
+            keep_running(self._epoch.keep_telling, "epoch"),
+            keep_running(self._epoch.keep_comparing, "epoch of Redis"),
+            keep_running(self._aside.run, "aside"),
+            keep_running(self._shadow.run, "shadow"),
+            keep_running(self._changes.run, "configuration"),
+            keep_running(self._telemetry.run, "telemetry"),
+            keep_running(partial(remove_parts, self._settings), "media"),
         ]
         if self._notifier is not None:
-            self._background.append(asyncio.create_task(self._notifier.run(), name="notifier"))
+            self._background.append(keep_running(self._notifier.run, "notifier"))
         if self._exporter is not None:
-            self._background.append(asyncio.create_task(self._exporter.run(), name="spans"))
+            self._background.append(keep_running(self._exporter.run, "spans"))
 
     def _facts(self) -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
@@ -212,14 +215,15 @@ class Runtime:
 
     def _leave_campaigns(self) -> None:
         """Give the campaigns up that do not end by themselves because they wait for PHP."""
-        for campaign_uid in self._campaigns:
-            task = asyncio.create_task(self._leave(campaign_uid), name=f"leave {campaign_uid}")
+        for campaign_uid, run in self._campaigns.items():
+            task = asyncio.create_task(self._leave(campaign_uid, run), name=f"leave {campaign_uid}")
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    async def _leave(self, campaign_uid: str) -> None:
-        await asyncio.sleep(LEAVE_S)
-        await self._leases.give_up(campaign_lease(campaign_uid))
+    async def _leave(self, campaign_uid: str, run: asyncio.Task[None]) -> None:
+        await asyncio.wait([run], timeout=LEAVE_S)
+        if not run.done():  # or it may be sent here again already
+            await self._leases.give_up(campaign_lease(campaign_uid))
 
     def stop(self) -> None:
         """Start nothing more, and begin to shut campaigns down."""

@@ -5,11 +5,10 @@ import signal
 
 
 class Termination:
-    """Notices SIGTERM and SIGINT from when it is made on; made by the main thread.
+    """Catches SIGTERM and SIGINT from its creation on. Create it in the main thread.
 
-    The interpreter writes the signal into a pipe as it comes. A handler of Python's own would not
-    do: it is called when the main thread executes something again, which it does no more if the
-    signal came just before it went to sleep.
+    The interpreter writes the signal into a pipe as it comes. A Python handler runs only when the
+    main thread executes bytecode again; a signal just before it goes to sleep would wait forever.
     """
 
     def __init__(self) -> None:
@@ -20,5 +19,6 @@ class Termination:
             signal.signal(number, lambda *_: None)
 
     def wait(self) -> None:
-        """Return when the first has come."""
+        """Return when the first has come. Ctrl-C then ends the process at once."""
         os.read(self._told, 1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

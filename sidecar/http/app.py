@@ -1,6 +1,5 @@
 """The HTTP application."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -45,7 +44,7 @@ from sidecar.sending.campaign_control import CampaignControl
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.spans import make_exporter
-from sidecar.tasks import cancel
+from sidecar.tasks import cancel, keep_running
 
 log = structlog.get_logger()
 
@@ -131,14 +130,14 @@ def create_app(settings: Settings, redis_url: str) -> Front:
         await internal.begin()
         await _meet(vendors, redis)
         background = [
-            asyncio.create_task(changes.run(), name="configuration"),
-            asyncio.create_task(internal.run(), name="nonces"),
-            asyncio.create_task(telemetry.run(), name="telemetry"),
+            keep_running(changes.run, "configuration"),
+            keep_running(internal.run, "nonces"),
+            keep_running(telemetry.run, "telemetry"),
         ]
         if notifier is not None:
-            background.append(asyncio.create_task(notifier.run(), name="notifier"))
+            background.append(keep_running(notifier.run, "notifier"))
         if exporter is not None:
-            background.append(asyncio.create_task(exporter.run(), name="spans"))
+            background.append(keep_running(exporter.run, "spans"))
         try:
             yield
         finally:

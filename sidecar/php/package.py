@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from sidecar.php.client import Backend, BackendError, BackendFailed
+from sidecar.php.client import Backend, BackendError, BackendMissing
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -20,9 +20,7 @@ async def call_if_there(
     endpoint."""
     try:
         return await backend.call(path, request, answer)
-    except BackendFailed as error:
-        if not str(error).startswith(f"{path} answered 404"):
-            raise
+    except BackendMissing:
         raise PackageTooOld(
             f"PHP has no {path}: update the Laravel package to the sidecar's version"
         ) from None

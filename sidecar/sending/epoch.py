@@ -28,7 +28,7 @@ NAMED_MS = 86_400_000
 class Why(StrEnum):
     """Why Redis is said to have gone back in time.
 
-    - ``behind``: PHP, or a worker, knows of sends that it knows nothing of;
+    - ``behind``: PHP or a worker knows of sends that Redis does not;
     - ``failover``: a replica took over, and nothing says that it had everything.
     """
 
@@ -57,13 +57,13 @@ class WentBack:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """``run``: the id of this run of Redis; ``earlier``: that of the primary before it, if it was a
-    replica. ``compared``: the run that was compared last; None: nothing was ever sent. ``begun`` is
-    the number of the last write of rows about to be sent."""
+    """``run``: the id of this run of Redis. ``compared``: the run that was compared last; None:
+    nothing was ever sent. ``failed_over``: a replica has taken over since then. ``begun`` is the
+    number of the last write of rows about to be sent."""
 
     run: str
-    earlier: str
     compared: str | None
+    failed_over: bool
     begun: int
     went_back: WentBack | None
 
@@ -76,10 +76,6 @@ class Epoch:
         """Return what people are to know. ``now``: unix ms."""
         back = self.went_back
         return back if back is not None and now - back.at < NAMED_MS else None
-
-    @property
-    def failed_over(self) -> bool:
-        return self.compared == self.earlier
 
     @classmethod
     def load(cls, replication: Mapping[str, Any], kept: Hash) -> "Epoch":
@@ -96,10 +92,15 @@ class Epoch:
                 replies=number["back_replies"],
             )
         compared = kept.get(b"run")
+        run = str(replication["master_replid"])
+        # Who was a replica names the primary that it followed last. There may have been more of
+        # them since the one that was compared.
+        followed = str(replication.get("master_replid2", "")).strip("0") != ""
+        unchecked = compared is not None and compared.decode() != run
         return cls(
-            run=str(replication["master_replid"]),
-            earlier=str(replication.get("master_replid2", "")),
+            run=run,
             compared=None if compared is None else compared.decode(),
+            failed_over=unchecked and (followed or b"failed_over" in kept),
             begun=number.get("begun", 0),
             went_back=went_back,
         )
@@ -138,7 +139,7 @@ class Begun:
 
 
 #: A Redis that has never sent.
-NEW = Epoch(run="", earlier="", compared=None, begun=0, went_back=None)
+NEW = Epoch(run="", compared=None, failed_over=False, begun=0, went_back=None)
 
 
 async def read_epoch(redis: Redis) -> Epoch:
@@ -147,3 +148,8 @@ async def read_epoch(redis: Redis) -> Epoch:
     pipeline.hgetall(keys.EPOCH)
     replication, kept = await pipeline.execute()
     return Epoch.load(replication, cast(Hash, kept))
+
+
+async def remember_failover(redis: Redis) -> None:
+    """Note that a replica took over. A restart before Redis is compared would hide it."""
+    await redis.hset(keys.EPOCH, "failed_over", "1")

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from sidecar import tasks
-from sidecar.tasks import cancel, seconds_to_tick, tick
+from sidecar.tasks import cancel, keep_running, seconds_to_tick, tick
+from tests.eventually import eventually
 
 
 async def forever() -> None:
@@ -95,3 +96,29 @@ async def test_a_tick_is_slept_for(monkeypatch: pytest.MonkeyPatch) -> None:
     await tick(1.0)
     await tick(2.0)
     assert slept == [1.25, 2.25]
+
+
+async def test_what_fails_in_the_background_begins_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.0)
+    runs: list[int] = []
+
+    async def work() -> None:
+        runs.append(len(runs))
+        if len(runs) < 3:
+            raise ZeroDivisionError
+        await forever()
+
+    running = keep_running(work, "work")
+    await eventually(lambda: len(runs) == 3, 5)
+    assert not running.done()
+    await cancel([running])
+    assert running.cancelled()
+
+
+async def test_what_returns_in_the_background_has_ended() -> None:
+    async def work() -> None:
+        pass
+
+    await asyncio.wait_for(keep_running(work, "work"), 5)

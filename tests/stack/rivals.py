@@ -24,17 +24,17 @@ def waiting(database: Database) -> int:
 
 
 @contextmanager
-def locked(database: Database, vendor: Vendor) -> Iterator[None]:
+def locked(database: Database, vendor_id: int) -> Iterator[None]:
     """Lock all rows of a vendor, and the places beside them, for a block."""
     with database.alone():
         database.script("START TRANSACTION")
         try:
             for table in _LOCKED:
                 database.rows(
-                    f"SELECT _id FROM {table} WHERE vendors__id = ? FOR UPDATE", (vendor.id,)
+                    f"SELECT _id FROM {table} WHERE vendors__id = ? FOR UPDATE", (vendor_id,)
                 )
             database.rows(
-                "SELECT _id FROM campaigns WHERE vendors__id = ? FOR UPDATE", (vendor.id,)
+                "SELECT _id FROM campaigns WHERE vendors__id = ? FOR UPDATE", (vendor_id,)
             )
             yield
         finally:
@@ -47,7 +47,7 @@ async def at_once(
     """Make calls (no more than PHP has workers) that have all read what they read without a lock
     before any of them gets one; return their answers."""
     database = backend.database
-    with locked(database, vendor):
+    with locked(database, vendor.id):
         tasks = [asyncio.create_task(call) for call in calls]
 
         def wait_or_are_done() -> bool:

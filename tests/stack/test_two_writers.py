@@ -1,6 +1,7 @@
 """The same rows at once from several sides, at every isolation level: each call is answered, and
 the rows are as if the calls had come one after another."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,8 @@ from tests.contract.switching import modes_of, request_for
 from tests.contract.talk import CUSTOMER, question, says, sends
 from tests.contract.test_corrections import edit, revoke
 from tests.contract.under_test import Campaign, Row, Vendor
-from tests.stack.rivals import at_once
+from tests.eventually import eventually
+from tests.stack.rivals import at_once, locked, waiting
 
 USER = "GB.1349120865530274191"
 
@@ -407,3 +409,19 @@ async def test_answers_of_an_ai(caller: Caller, backend: LaravelBackend, vendor:
     assert said == [said[0]] * 3
     stored = _texts(backend, vendor, incoming=False)
     assert sorted(row["_uid"] for row in stored) == sorted(said[0])
+
+
+async def test_how_far_redis_has_come(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """It stands with the first vendor. Whoever is late hears of the highest, not of its own."""
+    kept = (await caller.call(contract.EPOCH, {"epoch": 1, "at": 1}))["epoch"]
+    first = min(row["_id"] for row in backend.rows("vendors"))
+    low, high = kept + 10, kept + 20
+    with locked(backend.database, first):
+        calls = []
+        for epoch in (high, low):
+            request = {"epoch": epoch, "at": 1}
+            calls.append(asyncio.create_task(caller.call(contract.EPOCH, request)))
+            await eventually(lambda: waiting(backend.database) == len(calls))
+    assert [(await call)["epoch"] for call in calls] == [high, high]

@@ -415,3 +415,31 @@ async def test_a_campaign_that_waits_for_php_is_given_up_by_who_steps_aside(
     assert runtime._campaigns, "it has not ended, and another one can begin"
     released.set()
     await eventually(lambda: not runtime._campaigns)
+
+
+async def test_a_campaign_that_is_sent_here_again_meanwhile_is_kept(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP has answered again, before the earlier run was to be given up."""
+    runs: list[asyncio.Event] = []
+
+    async def run(self: CampaignRun) -> bool:
+        runs.append(asyncio.Event())
+        await runs[-1].wait()
+        return False
+
+    monkeypatch.setattr(CampaignRun, "run", run)
+    monkeypatch.setattr(module, "LEAVE_S", 0.3)
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php)
+    await runtime.send_campaign("v", "c1")
+    await eventually(lambda: len(runs) == 1)
+    runtime._leave_campaigns()
+    runs[0].set()
+    await eventually(lambda: not runtime._campaigns)
+    await runtime.send_campaign("v", "c1")
+    await eventually(lambda: len(runs) == 2)
+    await asyncio.sleep(0.5)
+    assert await redis.exists(keys.lease(campaign_lease("c1")))
+    runs[1].set()
+    await eventually(lambda: not runtime._campaigns)

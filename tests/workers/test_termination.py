@@ -1,5 +1,6 @@
 """A signal is noticed whenever it comes, also in the moment in which a process goes to sleep."""
 
+import signal
 import subprocess
 import sys
 
@@ -23,3 +24,11 @@ for _ in range(20_000):
 
 def test_it_is_noticed_at_any_moment() -> None:
     subprocess.run([sys.executable, "-c", AT_ANY_MOMENT], check=True, timeout=100)
+
+
+def test_ctrl_c_again_ends_it_at_once() -> None:
+    program = "import signal; from workers.termination import Termination\n"
+    program += "termination = Termination(); signal.raise_signal(signal.SIGINT)\n"
+    program += "termination.wait(); signal.raise_signal(signal.SIGINT); print('goes on')"
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=100)
+    assert done.returncode == -signal.SIGINT

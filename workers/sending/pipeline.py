@@ -49,8 +49,13 @@ Work = Coroutine[Any, Any, None]
 INACTIVE = "the vendor is not active"
 INACTIVE_PAUSE_S = 5.0
 
-#: What is said of a row that an earlier holder has left as being sent.
+#: What is said of a row that an earlier holder has left as being sent; and of one of which Redis
+#: has forgotten whether it was (``compared.lua``).
 LEFT_SENDING = SendError(code=None, message="the worker ended between the call and its record")
+FORGOTTEN = SendError(code=None, message="Redis went back in time, and it may have been sent")
+
+#: Redis is well again when nothing has failed for so long.
+WELL_S = 5.0
 
 _COLLISION = "a campaign's row of the same uid is being sent: no status could be told apart"
 
@@ -139,7 +144,7 @@ class Pipeline:
         state = await self._ledger.leftovers(self._lease)
         self._results.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():
-            outcome, error = SendOutcome.UNKNOWN, LEFT_SENDING
+            outcome, error = SendOutcome.UNKNOWN, LEFT_SENDING if number else FORGOTTEN
             self.report(self._config.result(row_uid, claim_uid, number, outcome, error=error))
         if state.claimed or state.sending or state.known:
             self._log.warning(
@@ -358,9 +363,14 @@ class Pipeline:
 
     async def _keep_up(self, pacer: Pacer, work: Callable[[], Work]) -> None:
         breaker = Breaker("sending.redis_unavailable", campaign=self._config.name)
+        later = asyncio.get_running_loop().call_later
         while not self.ended.is_set():
+            well = later(WELL_S, breaker.worked)
             try:
-                await work()
+                try:
+                    await work()  # it does not end while all is well
+                finally:
+                    well.cancel()
             except LeaseLost:
                 self.end(End.LEASE_LOST)
             except (Halted, NumberPaused, CampaignRests) as obstacle:

@@ -79,7 +79,7 @@ def worse(report: Report) -> Report:
         overview=replace(
             overview,
             redis=replace(overview.redis, evicts=True, durable=False, limit_bytes=1),
-            epoch=Epoch("b", "a", "a", 1, WentBack(overview.now, 1, 2, Why.BEHIND, 3, 4)),
+            epoch=Epoch("b", "a", True, 1, WentBack(overview.now, 1, 2, Why.BEHIND, 3, 4)),
             lanes={
                 lane: replace(state, webhooks=3, oldest_s=99.0, next_due_in_s=-99.0)
                 for lane, state in overview.lanes.items()
@@ -232,7 +232,7 @@ def test_how_far_redis_went_back_is_said_for_a_day(report: Report, settings: Set
     found = {}
     for why in Why:
         back = WentBack(now - 60_000, now - 400_000, now - 100_000, why, 1200, 3)
-        epoch = Epoch("b", "a", "b", 1, back)
+        epoch = Epoch("b", "b", False, 1, back)
         at = replace(report, overview=replace(report.overview, epoch=epoch))
         [found[why]] = [p for p in problems(at, settings) if p.code is Code.REDIS_WENT_BACK]
         later = replace(at.overview, now=back.at + NAMED_MS)

@@ -44,11 +44,24 @@ async def test_the_first_lease_to_send_begins_it(redis: Redis) -> None:
     assert (await read_epoch(redis)).unchecked
 
 
-def test_who_was_the_primary() -> None:
-    assert Epoch.load(RUN, {b"run": b"a" * 40}).failed_over
-    assert not Epoch.load(RUN, {b"run": b"b" * 40}).failed_over
-    assert not Epoch.load(RUN, {b"run": b"c" * 40}).failed_over, "restarted"
-    assert not Epoch.load(RUN, {}).failed_over
+@pytest.mark.parametrize(
+    ("compared", "followed", "kept", "failed_over"),
+    [
+        ("a" * 40, "a" * 40, {}, True),
+        ("c" * 40, "a" * 40, {}, True),
+        ("c" * 40, "0" * 40, {}, False),
+        ("c" * 40, "0" * 40, {b"failed_over": b"1"}, True),
+        ("b" * 40, "a" * 40, {}, False),
+        (None, "a" * 40, {}, False),
+    ],
+    ids=["one", "two in a row", "a restart", "a restart after one", "compared", "never sent"],
+)
+def test_whether_a_replica_has_taken_over(
+    compared: str | None, followed: str, kept: dict[bytes, bytes], failed_over: bool
+) -> None:
+    if compared is not None:
+        kept = {**kept, b"run": compared.encode()}
+    assert Epoch.load({**RUN, "master_replid2": followed}, kept).failed_over is failed_over
 
 
 def test_going_back_is_told_for_a_day() -> None:

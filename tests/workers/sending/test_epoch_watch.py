@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +13,11 @@ from contracts import backend as contract
 from contracts.backend import QueueStatus, SendResult
 from sidecar.clock import now_ms
 from sidecar.ops.audit import Audit
-from sidecar.php.client import BackendUnavailable
+from sidecar.php.client import Backend, BackendMissing, BackendUnavailable
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, connect
-from sidecar.sending.epoch import CARRIED_EVERY_S, Begun, Why, read_epoch
+from sidecar.redis.client import Hash, Redis, RedisUnavailable, connect
+from sidecar.redis.lease import Leases
+from sidecar.sending.epoch import CARRIED_EVERY_S, Begun, Epoch, Why, read_epoch
 from sidecar.tasks import cancel
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
@@ -46,8 +49,32 @@ async def stage(make_stage: MakeStage) -> Stage:
     return await make_stage(MESSAGES, rate=300, claim_s=0.1)
 
 
-def watch_of(stage: Stage, begun: Begun | None = None) -> EpochWatch:
-    return EpochWatch(stage.settings, stage.redis, stage.backend, begun or Begun())
+#: How long the lease of one that died keeps the others from comparing.
+LEASE_TTL_MS = 300
+
+
+def watch_of(
+    stage: Stage,
+    begun: Begun | None = None,
+    redis: Redis | None = None,
+    backend: Backend | None = None,
+) -> EpochWatch:
+    client = redis or stage.redis
+    leases = Leases(client, LEASE_TTL_MS)
+    return EpochWatch(stage.settings, client, backend or stage.backend, leases, begun or Begun())
+
+
+@contextmanager
+def promoted() -> Iterator[None]:
+    """Have Redis say that it was a replica, of a primary that nobody here has met."""
+    load = Epoch.load
+
+    def of_replica(replication: Mapping[str, Any], kept: Hash) -> Epoch:
+        return load({**replication, "master_replid2": "a" * 40}, kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Epoch, "load", of_replica)
+        yield
 
 
 async def begun_in(redis: Redis) -> Begun:
@@ -118,7 +145,7 @@ async def test_a_redis_that_hangs_keeps_nobody_from_telling(stage: Stage) -> Non
     listener = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     hanging = connect(f"redis://127.0.0.1:{port}/0", timeout_s=30.0)
-    watch = EpochWatch(stage.settings, hanging, stage.backend, Begun(9, 1))
+    watch = watch_of(stage, Begun(9, 1), hanging)
     running = [asyncio.create_task(one()) for one in (watch.keep_telling, watch.keep_comparing)]
     await eventually(lambda: len(stage.php.to(contract.EPOCH)) == 1, 20)
     await cancel(running)
@@ -360,14 +387,32 @@ async def test_a_failover_counts_as_going_back(
     """Whoever was with the primary may have sent what nobody else knows of."""
     copy = await send_and_die(stage, redis_url, monkeypatch)
     await copy.put_back(stage.redis)
-    info = await stage.redis.info("replication")
-    await stage.redis.hset(keys.EPOCH, "run", info["master_replid2"])
-    await watch_of(stage).compare()
+    with promoted():
+        await watch_of(stage).compare()
     await stage.run_to_the_end()
     stage.assert_settled()
     back = (await read_epoch(stage.redis)).went_back
     assert back is not None
     assert back.why is Why.FAILOVER
+
+
+async def test_a_failover_that_a_restart_hides(stage: Stage) -> None:
+    """Redis itself no longer says that it was a replica."""
+    await stage.run()
+    begun = await begun_in(stage.redis)
+    await restart(stage.redis)
+    away = stage.php.always(contract.EPOCH, Answer(503))
+    with promoted(), pytest.raises(BackendUnavailable):
+        await watch_of(stage, begun).compare()
+    stage.php.forget(away)
+    await restart(stage.redis)
+    await watch_of(stage, begun).compare()
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert back.why is Why.FAILOVER
+    await restart(stage.redis)
+    await watch_of(stage, await begun_in(stage.redis)).compare()
+    assert (await read_epoch(stage.redis)).went_back == back, "it is settled, and a new run is none"
 
 
 async def test_php_is_asked_until_it_answers(
@@ -402,6 +447,24 @@ async def test_an_older_package_of_php_stops_nobody(stage: Stage) -> None:
     assert back is not None
 
 
+async def test_a_404_for_everything_is_no_older_package(stage: Stage) -> None:
+    """Such as the page of another site, or of a deployment that is half done."""
+    await stage.run()
+    begun = await begun_in(stage.redis)
+    await restart(stage.redis)
+    nowhere = [stage.php.always(path, Answer(404)) for path in (contract.EPOCH, contract.MODES)]
+    watch = watch_of(stage, begun)
+    for step in (watch.tell, watch.compare):
+        with pytest.raises(BackendMissing):
+            await step()
+    assert await is_unchecked(stage.redis)
+    for rule in nowhere:
+        stage.php.forget(rule)
+    await watch.compare()
+    assert not await is_unchecked(stage.redis)
+    assert stage.php.to(contract.EPOCH)[-1].json["epoch"] == begun.number, "it was told as well"
+
+
 # -- several, and those who die --
 
 
@@ -417,6 +480,28 @@ async def test_many_compare_and_one_says_so(
     stage.assert_settled()
 
 
+async def test_a_second_one_settles_nothing(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PHP asks for after the first has let Redis send would be called unknown, unsent."""
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    first, second = watch_of(stage, begun), watch_of(stage, begun)
+    settled: list[Any] = []
+
+    async def meanwhile(call: Any) -> None:
+        if call.json.get("settle_pending"):
+            settled.append(call)
+            await second.compare()
+
+    stage.php.when(contract.EPOCH, meanwhile)
+    await first.compare()
+    await second.compare()
+    assert len(settled) == 1
+    assert not await is_unchecked(stage.redis)
+
+
 async def test_another_restart_while_it_compares(
     stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,11 +510,12 @@ async def test_another_restart_while_it_compares(
     begun = await begun_in(stage.redis)
     await restart(stage.redis)
 
-    copies = [copy]
+    calls: list[Any] = []
 
     async def and_go_back(call: Any) -> None:
-        if copies:
-            await copies.pop().put_back(stage.redis)
+        calls.append(call)
+        if len(calls) == 2:  # the first is only told
+            await copy.put_back(stage.redis)
 
     stage.php.when(contract.EPOCH, and_go_back)
     await watch_of(stage, begun).compare()
@@ -453,17 +539,16 @@ async def test_it_dies_while_it_compares(
     begun = await begun_in(stage.redis)
     await copy.put_back(stage.redis)
     process = Process(stage, redis_url, at, done=done)
-    dying = EpochWatch(stage.settings, process.redis, process.backend, begun)
+    dying = watch_of(stage, begun, process.redis, process.backend)
     comparing = asyncio.create_task(dying.compare())
     failed = asyncio.create_task(process.failed.wait())
     await asyncio.wait([comparing, failed], return_when=asyncio.FIRST_COMPLETED)
-    for task in (comparing, failed):
-        task.cancel()
-    await asyncio.gather(comparing, failed, return_exceptions=True)
+    await cancel([comparing, failed])
     await process.drop()
     await named_again.ask_again()
-    await watch_of(stage, begun).compare()
-    assert not await is_unchecked(stage.redis)
+    watch = watch_of(stage, begun)
+    while await is_unchecked(stage.redis):
+        await watch.compare()
     await named_again.ask_again()
     await stage.run_to_the_end()
     await replies.run_to_the_end()

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from contracts import backend as contract
 from sidecar.php.client import Backend, BackendMissing
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.redis.clock import redis_now_us
@@ -39,7 +40,8 @@ class OldPhp:
     """Keeps no epoch."""
 
     async def call(self, endpoint: str, *_: Any) -> Any:
-        raise BackendMissing(endpoint)
+        if endpoint == contract.EPOCH:
+            raise BackendMissing(endpoint)
 
 
 class Taker:
@@ -92,7 +94,8 @@ async def test_a_new_primary_by_another_clock(
         async with aclosing(connect(group.url, timeout_s=2.0)) as client:
             taker = Taker(client)
             settings = make_settings(redis_url=group.url, redis_replicas_in_sync=1)
-            watch = EpochWatch(settings, client, cast(Backend, OldPhp()), Begun())
+            php = cast(Backend, OldPhp())
+            watch = EpochWatch(settings, client, php, Leases(client, LEASE_TTL_MS), Begun())
             watching = asyncio.create_task(watch.keep_comparing())
             await taker.take(60)
             old, before = group.primary, len(taker.slots)

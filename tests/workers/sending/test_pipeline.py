@@ -15,7 +15,7 @@ from contracts.modes import Mode, Modes
 from sidecar.effects.outbox import replies_of
 from sidecar.php.client import Backend, BackendError, BackendUnavailable
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease
 from sidecar.sending.pauses import Paused, Pauses
 from tests.conftest import MakeSettings
@@ -23,12 +23,14 @@ from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, result, state_of
 from tests.workers.sending.test_sender import ACCEPTED, Scripted, refused
 from tests.workers.simulated_time import held_lease
+from workers.sending import pipeline as module
 from workers.sending.cloud_api import Attempt
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
-from workers.sending.pipeline import LEFT_SENDING, End, Pipeline
+from workers.sending.pacer import Pacer
+from workers.sending.pipeline import FORGOTTEN, LEFT_SENDING, End, Pipeline
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.services import Services
@@ -511,6 +513,61 @@ async def test_leftovers_are_reported_and_told(make: Make) -> None:
         "known": (SendOutcome.ACCEPTED, NUMBER),
     }
     assert LEFT_SENDING in [one.error for one in bench.reported]
+
+
+async def test_it_is_told_that_redis_has_forgotten_whether_a_row_was_sent(make: Make) -> None:
+    """Such a row has no number (``compared.lua``)."""
+    bench = await make()
+    await have_claimed(bench.ledger, CLAIM, ["r1"])
+    await bench.ledger.begin(bench.lease, [(queued("r1"), "")])
+    await bench.pipeline.settle_leftovers()
+    [reported] = bench.reported
+    assert (reported.outcome, reported.error) == (SendOutcome.UNKNOWN, FORGOTTEN)
+
+
+# -- Redis is away --
+
+
+async def test_pauses_begin_anew_when_redis_has_been_well(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failures that are hours apart are no outage that goes on."""
+    bench = await make()
+    monkeypatch.setattr(module, "WELL_S", 0.05)
+    fails = asyncio.Event()
+    pauses: list[float] = []
+    until = Pipeline.until
+
+    async def plan(self: Pacer) -> None:
+        await fails.wait()
+        fails.clear()
+        raise RedisUnavailable[0]("gone")
+
+    async def and_note(self: Pipeline, *arguments: Any, **options: Any) -> None:
+        if "longest_s" in options and not arguments:
+            pauses.append(options["longest_s"])
+        await until(self, *arguments, **options)
+
+    async def fail(times: int) -> None:
+        fails.set()
+        await eventually(lambda: len(pauses) == times)
+
+    async def feed(pipeline: Pipeline) -> None:
+        pipeline.put([queued("r1")])
+        for times in (1, 2, 3):
+            await fail(times)
+        await asyncio.sleep(1.5)
+        await fail(4)
+        pipeline.end(End.STOPPING)
+
+    monkeypatch.setattr(Pacer, "plan", plan)
+    monkeypatch.setattr(Pipeline, "until", and_note)
+    bench.feeding = feed
+    with capture_logs() as logs:
+        await bench.pipeline.run()
+    assert pauses[2] > pauses[0]
+    assert pauses[3] < pauses[2]
+    assert [log["event"] for log in logs].count("sending.redis_unavailable") == 2
 
 
 async def test_nothing_is_written_into_anothers_ledger(make: Make) -> None:

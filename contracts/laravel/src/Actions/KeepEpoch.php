@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Actions;
 
+use stdClass;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Http\Refused;
@@ -77,24 +78,31 @@ final class KeepEpoch
     private function keep(int $epoch, int $at, string $now): array
     {
         $row = $this->db->row(self::KEPT, [self::NAME]);
-        $kept = Json::object($row->value ?? null);
-        if ($row === null || $epoch <= (int) ($kept->epoch ?? 0)) {
-            return ['epoch' => (int) ($kept->epoch ?? 0), 'at' => $kept->at ?? null];
+        $kept = self::kept($row);
+        if ($row === null || $epoch <= $kept['epoch']) {
+            return $kept;
         }
         $new = ['epoch' => $epoch, 'at' => $at];
-        if ($row->_id === null) {
-            $this->db->insertMissing('vendor_settings', [[
+        $raised = $row->_id === null
+            ? $this->db->insertMissing('vendor_settings', [[
                 '_uid' => Uuid::of(Uuid::SETTINGS, "{$row->vendor_uid}:" . self::NAME),
                 'created_at' => $now,
                 'vendors__id' => (int) $row->vendor_id,
                 'name' => self::NAME,
                 'value' => Json::dump($new),
                 'data_type' => 1,
-            ]]);
-        } else {
-            $this->db->change(self::RAISE, [Json::dump($new), $now, (int) $row->_id, $epoch]);
-        }
+            ]])
+            : $this->db->change(self::RAISE, [Json::dump($new), $now, (int) $row->_id, $epoch]) > 0;
 
-        return $new;
+        // If not, a call that ran beside this one has told of a higher one.
+        return $raised ? $new : self::kept($this->db->row(self::KEPT, [self::NAME]));
+    }
+
+    /** @return array{epoch: int, at: ?int} */
+    private static function kept(?stdClass $row): array
+    {
+        $kept = Json::object($row->value ?? null);
+
+        return ['epoch' => (int) ($kept->epoch ?? 0), 'at' => $kept->at ?? null];
     }
 }

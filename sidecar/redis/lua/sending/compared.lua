@@ -9,8 +9,8 @@
 --
 -- KEYS[1]  epoch                hash: run (the id of the run that was compared), begun (how many writes
 --                               of rows about to be sent there were, from the clock on) and at (the last,
---                               unix ms), floor (leases of campaigns count above it only); back_* if it
---                               has gone back: back_at (when that was found), back_from (its last write),
+--                               unix ms), floor (leases of campaigns count above it only), failed_over
+--                               (a replica took over since it was compared); back_* if it has gone back: back_at (when that was found), back_from (its last write),
 --                               back_to (the last that PHP knows of; both unix ms), back_why, back_rows,
 --                               back_replies
 -- KEYS[2]  ledgers              hash: campaigns whose ledger is not empty -> vendor
@@ -44,6 +44,7 @@ end
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = math.max(tonumber(known[3] or 0), tonumber(ARGV[4]))
+redis.call("HDEL", KEYS[1], "failed_over")
 redis.call("HSET", KEYS[1], "run", run,
   "floor", string.format("%.0f", math.max(now, last + ARGV[7])),
   "begun", string.format("%.0f", math.max(tonumber(ARGV[2]), tonumber(ARGV[3])) + 1))
