@@ -8,8 +8,8 @@ import click
 import orjson
 
 from simulator.chaos.hosts import wire
-from simulator.chaos.hosts.run import LEAST_RATE, Trouble, run_trouble
-from simulator.chaos.hosts.stage import RATE, SHIPPED, HostsStage
+from simulator.chaos.hosts.run import LEAST_SHARE, Trouble, run_trouble
+from simulator.chaos.hosts.stage import SHIPPED, HostsStage
 from simulator.stack.packages import require_stack
 from simulator.stack.rounds import histories_option
 
@@ -30,11 +30,12 @@ from simulator.stack.rounds import histories_option
     is_flag=True,
     help="With chaos's settings, such as leases of 1.5 s, instead of those that are shipped.",
 )
+@click.option("--rate", default=80.0, show_default=True, help="Messages a second.")
 @click.option(
-    "--least-rate",
-    default=LEAST_RATE,
+    "--least-share",
+    default=LEAST_SHARE,
     show_default=True,
-    help=f"Messages a second, of {RATE:.0f}, but for the takeover; less on a busy machine.",
+    help="Of this rate, but for the takeover; less on a busy machine.",
 )
 @click.option("--seed", default=1, show_default=True)
 @histories_option("chaos-hosts")
@@ -44,7 +45,8 @@ def command(
     messages: int,
     seconds: float,
     short: bool,
-    least_rate: float,
+    rate: float,
+    least_share: float,
     seed: int,
     histories: Path,
 ) -> None:
@@ -70,7 +72,8 @@ def command(
                     messages=messages,
                     for_s=seconds,
                     histories=histories,
-                    least_rate=least_rate,
+                    rate=rate,
+                    least_share=least_share,
                 )
                 click.echo(orjson.dumps({"rtt_ms": rtt_ms, **line}))
                 sys.stdout.flush()

@@ -19,14 +19,14 @@ from simulator.chaos.history import Logs, write_history
 from simulator.chaos.hosts import wire
 from simulator.chaos.hosts.figures import Rates, doors, rates
 from simulator.chaos.hosts.host import Host
-from simulator.chaos.hosts.stage import CUSTOMERS_PER_S, PORT, RATE, HostsStage, HostsWork
+from simulator.chaos.hosts.stage import CUSTOMERS_PER_S, PORT, HostsStage, HostsWork
 from simulator.chaos.injector import Injected
 from simulator.chaos.quiescence import wait_for_quiescence
 from simulator.chaos.verdict import Verdict
 from simulator.processes import ProcessFailed
 
-#: What the number's rate has to be, but for the seconds of a takeover.
-LEAST_RATE, MOST_RATE = 78.4, 80.0
+#: How much of its rate the number has to keep, but for the seconds of a takeover.
+LEAST_SHARE = 0.98
 #: A host is in trouble when so much of the campaign is sent.
 _SENT_BEFORE = 0.3
 #: Without any progress for so long, nothing more is to come.
@@ -86,7 +86,8 @@ def run_trouble(
     messages: int,
     for_s: float,
     histories: Path,
-    least_rate: float = LEAST_RATE,
+    rate: float,
+    least_share: float = LEAST_SHARE,
 ) -> tuple[dict[str, Any], bool]:
     """Send a campaign, and have the host that sends it be in trouble for so long. Return what came
     of it, and whether the promises were kept."""
@@ -94,10 +95,10 @@ def run_trouble(
     logs = Logs(stage.installation.folder)
     log = stage.installation.nginx.access_log
     log_begins = log.stat().st_size
-    work = HostsWork(stage, messages, seed)
+    work = HostsWork(stage, messages, rate, seed)
     work.begin()
     number = work.vendors[0].phone_number_ids[0]
-    more = {"count": int(CUSTOMERS_PER_S * (messages / RATE + for_s)), "per_s": CUSTOMERS_PER_S}
+    more = {"count": int(CUSTOMERS_PER_S * (messages / rate + for_s)), "per_s": CUSTOMERS_PER_S}
     stage.order("inbound", {"phone_number_id": number, **more})
     victim = _sender(stage, int(messages * _SENT_BEFORE))
     calls, began_at = _Calls(stage), time.time()
@@ -107,7 +108,7 @@ def run_trouble(
     fault = Fault(0.0, Kind.CRASH, stage.parts_of(victim)[1], for_s, how=trouble.value)
     injected = [Injected(fault, began_at, time.time())]
     rested = wait_for_quiescence(stage, work, _REST_S)
-    evidence = collect(stage, work, injected, rate=RATE, ended=stage.ended(), rested=rested)
+    evidence = collect(stage, work, injected, rate=rate, ended=stage.ended(), rested=rested)
     verdict = Verdict(evidence)
     measured = rates(_sent_at(evidence), began_at)
     line = {
@@ -122,7 +123,7 @@ def run_trouble(
         "named": named,
         "seconds": round(time.monotonic() - started, 1),
     }
-    found = broken(line, measured, least_rate)
+    found = broken(line, measured, least_share * rate, rate)
     if verdict.violations or found:
         folder = histories / f"{trouble.value}-{seed}"
         line |= {"broken": found, "history": str(write_history(folder, line, verdict, logs))}
@@ -187,12 +188,10 @@ def _figures(stage: HostsStage, measured: Rates, number: str) -> dict[str, Any]:
     }
 
 
-def broken(line: dict[str, Any], measured: Rates, least_rate: float) -> list[str]:
+def broken(line: dict[str, Any], measured: Rates, least: float, most: float) -> list[str]:
     """Return what of the hosts' own promises was not kept, in words."""
     found = [
-        f"{rate:.2f} messages a second"
-        for rate in measured.measured
-        if not least_rate <= rate <= MOST_RATE
+        f"{rate:.2f} messages a second" for rate in measured.measured if not least <= rate <= most
     ]
     if line["throttled"]:
         found.append(f"{line['throttled']} messages were too fast")

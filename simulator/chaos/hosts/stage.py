@@ -22,8 +22,6 @@ from simulator.stack.nginx import Nginx, several_hosts
 #: Of `sidecar serve`, on each host.
 PORT = 8600
 ADDRESSES = {"host-a": "10.77.0.11", "host-b": "10.77.0.12"}
-#: Rate of the only number.
-RATE = 80.0
 #: How many customers write while the campaign is sent.
 CUSTOMERS_PER_S = 8.0
 
@@ -146,12 +144,12 @@ class HostsStage(Stage):
 
 
 class HostsWork(Work):
-    """One campaign at :data:`RATE`, none of whose messages the Cloud API refuses: what is missing
+    """One campaign at so many messages a second, none of whose messages the Cloud API refuses: what is missing
     is the hosts' doing."""
 
-    def __init__(self, stage: HostsStage, messages: int, seed: int) -> None:
+    def __init__(self, stage: HostsStage, messages: int, rate: float, seed: int) -> None:
         load = Load(
-            rates=(RATE,),
+            rates=(rate,),
             marketing=(False,),
             campaigns=(PlannedCampaign(0, messages, called=True),),
             customers_per_s=CUSTOMERS_PER_S,

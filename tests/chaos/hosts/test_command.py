@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, failing: Trouble | Non
         stage: Stage, trouble: Trouble, *, seed: int, **options: Any
     ) -> tuple[dict[str, Any], bool]:
         line = {"trouble": trouble.value, "seed": seed, "shipped": stage.shipped}
-        return {**line, "least": options["least_rate"]}, trouble is not failing
+        return {**line, "of": (options["least_share"], options["rate"])}, trouble is not failing
 
     monkeypatch.setattr(module, "require_stack", lambda: None)
     monkeypatch.setattr(module, "HostsStage", Stage)
@@ -48,7 +48,7 @@ def test_a_line_for_each_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 0
     assert [line["trouble"] for line in lines(result)] == [one.value for one in Trouble]
     assert [line["seed"] for line in lines(result)] == [40, 41, 42, 43, 44]
-    assert all(line["shipped"] and line["least"] == 78.4 for line in lines(result))
+    assert all(line["shipped"] and line["of"] == [0.98, 80.0] for line in lines(result))
 
 
 def test_those_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 TROUBLES = ("killed", "no-redis")
 #: Of which a machine that does nothing else needs a tenth.
 TIMEOUT_S = 280.0
-OPTIONS = ("--short", "--messages", "240", "--seconds", "2.5", "--least-rate", "0")
+OPTIONS = ("--short", "--messages", "240", "--seconds", "2.5", "--least-share", "0")
 
 
 def test_a_host_in_trouble(tmp_path: Path) -> None:

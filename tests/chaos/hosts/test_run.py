@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from simulator.chaos.hosts.figures import Rates
-from simulator.chaos.hosts.run import LEAST_RATE, broken
+from simulator.chaos.hosts.run import broken
 
 LINE = {"throttled": 0, "webhooks_refused": 0, "php_calls_failed": 0}
 
@@ -23,10 +23,10 @@ LINE = {"throttled": 0, "webhooks_refused": 0, "php_calls_failed": 0}
     ],
 )
 def test_what_is_broken(rates: Rates, line: dict[str, Any], said: str | None) -> None:
-    found = broken({**LINE, **line}, rates, LEAST_RATE)
+    found = broken({**LINE, **line}, rates, 78.4, 80.0)
     assert len(found) == (said is not None)
     assert said is None or found[0].startswith(said)
 
 
 def test_the_rate_on_a_busy_machine() -> None:
-    assert broken(LINE, Rates(3.0, 11.0, 5.0), least_rate=0.0) == []
+    assert broken(LINE, Rates(3.0, 11.0, 5.0), least=0.0, most=80.0) == []
