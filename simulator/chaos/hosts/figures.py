@@ -19,8 +19,8 @@ _WEBHOOK = re.compile(r"/(?:whatsapp-)?webhook/")
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Messages per second before and after the longest gap that a trouble has left, and how long
-    that is; None where there are too few messages."""
+    """Messages per second of the number before and after the longest gap that a trouble has left in
+    its campaign, and how long that is; None where there are too few messages."""
 
     before: float | None
     gap_s: float
@@ -31,21 +31,22 @@ class Rates:
         return [rate for rate in (self.before, self.after) if rate is not None]
 
 
-def rates(sent_at: Sequence[float], trouble_at: float) -> Rates:
-    """Return them, given when messages were accepted and since when there was trouble, in unix
-    seconds."""
-    times = sorted(sent_at)
-    pairs = [(b - a, a, b) for a, b in pairwise(times) if b >= trouble_at]
+def rates(campaign: Sequence[float], others: Sequence[float], trouble_at: float) -> Rates:
+    """Return them, given when messages of the campaign were accepted, when others of its number,
+    which share its rate, and since when there was trouble; all in unix seconds."""
+    rows = sorted(campaign)
+    pairs = [(b - a, a, b) for a, b in pairwise(rows) if b >= trouble_at]
     gap_s, until, since = max(pairs, default=(0.0, trouble_at, trouble_at))
+    times = sorted([*rows, *others])
     return Rates(
-        _rate([at for at in times if at <= until]),
+        _rate(times, min(rows, default=0.0), until),
         gap_s,
-        _rate([at for at in times if at >= since]),
+        _rate(times, since, max(rows, default=0.0)),
     )
 
 
-def _rate(times: list[float]) -> float | None:
-    steady = [at for at in times if at >= min(times) + _BEGINNING_S]
+def _rate(times: list[float], begin: float, end: float) -> float | None:
+    steady = [at for at in times if begin + _BEGINNING_S <= at <= end]
     if len(steady) < _FEWEST:
         return None
     return (len(steady) - 1) / (steady[-1] - steady[0])

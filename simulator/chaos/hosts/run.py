@@ -110,7 +110,7 @@ def run_trouble(
     rested = wait_for_quiescence(stage, work, _REST_S)
     evidence = collect(stage, work, injected, rate=rate, ended=stage.ended(), rested=rested)
     verdict = Verdict(evidence)
-    measured = rates(_sent_at(evidence), began_at)
+    measured = rates(*_sent_at(evidence), began_at)
     line = {
         "trouble": trouble.value,
         "host": victim.name,
@@ -170,9 +170,13 @@ def _named(stage: HostsStage, host: Host) -> bool:
     return any(host.name in problem["what"] for problem in stage.status()["problems"])
 
 
-def _sent_at(evidence: Evidence) -> list[float]:
+def _sent_at(evidence: Evidence) -> tuple[list[float], list[float]]:
+    """Return when messages of the campaign were accepted, and when replies; unix seconds."""
     rows = set(evidence.seeded)
-    return [m["accepted_at"] / 1000 for m in evidence.messages if m["callback_data"] in rows]
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for message in evidence.messages:
+        times[message["callback_data"] in rows].append(message["accepted_at"] / 1000)
+    return times[True], times[False]
 
 
 def _figures(stage: HostsStage, measured: Rates, number: str) -> dict[str, Any]:

@@ -144,8 +144,8 @@ class HostsStage(Stage):
 
 
 class HostsWork(Work):
-    """One campaign at so many messages a second, none of whose messages the Cloud API refuses: what is missing
-    is the hosts' doing."""
+    """One campaign at a rate, none of whose messages the Cloud API refuses: what is missing is the
+    hosts' doing."""
 
     def __init__(self, stage: HostsStage, messages: int, rate: float, seed: int) -> None:
         load = Load(

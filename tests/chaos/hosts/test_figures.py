@@ -14,7 +14,7 @@ def sent(begin: float, count: int, per_s: float) -> list[float]:
 
 def test_rates_on_both_sides_of_a_takeover() -> None:
     times = [*sent(100.0, 400, 80.0), *sent(110.0, 400, 79.0)]
-    found = rates(times[::-1], trouble_at=105.0)
+    found = rates(times[::-1], [], trouble_at=105.0)
     assert found.before == pytest.approx(80.0)
     assert found.after == pytest.approx(79.0)
     assert found.gap_s == pytest.approx(110.0 - times[399])
@@ -22,15 +22,23 @@ def test_rates_on_both_sides_of_a_takeover() -> None:
 
 def test_a_gap_before_the_trouble_is_the_rates() -> None:
     times = [*sent(100.0, 200, 80.0), *sent(105.0, 200, 80.0), *sent(107.6, 200, 80.0)]
-    found = rates(times, trouble_at=107.0)
+    found = rates(times, [], trouble_at=107.0)
     assert found.before is not None
     assert found.before < 60
     assert found.gap_s < 0.2
 
 
+def test_replies_share_the_rate_while_the_campaign_is_sent() -> None:
+    times = [*sent(100.0, 350, 70.0), *sent(110.0, 350, 70.0)]
+    found = rates(times, sent(90.0, 500, 10.0), trouble_at=105.0)
+    assert found.before == pytest.approx(80.0, abs=0.3)
+    assert found.after == pytest.approx(80.0, abs=0.3)
+    assert found.gap_s == pytest.approx(110.0 - times[349]), "others may answer meanwhile"
+
+
 @pytest.mark.parametrize("times", [[], [1.0], sent(1.0, 100, 80.0)])
 def test_too_few_say_nothing(times: list[float]) -> None:
-    found = rates(times, trouble_at=1.5)
+    found = rates(times, [], trouble_at=1.5)
     assert (found.before, found.after, found.measured) == (None, None, [])
 
 
