@@ -100,7 +100,8 @@ def run_trouble(
     number = work.vendors[0].phone_number_ids[0]
     more = {"count": int(CUSTOMERS_PER_S * (messages / rate + for_s)), "per_s": CUSTOMERS_PER_S}
     stage.order("inbound", {"phone_number_id": number, **more})
-    victim = _sender(stage, int(messages * _SENT_BEFORE))
+    [campaign] = work.campaigns
+    victim = _sender(stage, campaign.uid, int(messages * _SENT_BEFORE))
     calls, began_at = _Calls(stage), time.time()
     with calls.going_on(), _in_trouble(stage, victim, trouble):
         time.sleep(for_s)
@@ -130,12 +131,12 @@ def run_trouble(
     return line, not (verdict.violations or found)
 
 
-def _sender(stage: HostsStage, sent: int) -> Host:
-    """Wait until so many messages are sent, and return the host that sends them."""
+def _sender(stage: HostsStage, campaign_uid: str, sent: int) -> Host:
+    """Wait until so many messages are sent, and return the host that sends the campaign."""
     last, changed_at = -1, time.monotonic()
     while time.monotonic() - changed_at < _STALLED_S:
         now = stage.ask("report")["accepted"]
-        if now >= sent and (host := stage.sender()):
+        if now >= sent and (host := stage.sender(campaign_uid)):
             return host
         if now != last:
             last, changed_at = now, time.monotonic()

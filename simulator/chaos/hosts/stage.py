@@ -133,12 +133,13 @@ class HostsStage(Stage):
         number = self.hosts.index(host) + 1
         return [f"sidecar-{number}", f"worker-{number}"]
 
-    def sender(self) -> Host | None:
-        """Return the host that sends the campaign, by what its worker said last."""
+    def sender(self, campaign_uid: str) -> Host | None:
+        """Return the host that sends a campaign, by what its worker said last. Replies have leases
+        of their own, which another host may hold."""
         with self.redis() as client:
             for name in client.scan_iter(match="process:*"):
                 facts = orjson.loads(client.get(name) or b"{}")
-                if any(lease.startswith("campaign:") for lease in facts.get("leases", ())):
+                if f"campaign:{campaign_uid}" in facts.get("leases", ()):
                     return next(host for host in self.hosts if host.name == facts["host"])
         return None
 
