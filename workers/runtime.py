@@ -57,7 +57,7 @@ log = structlog.get_logger()
 #: the cause, and the next attempt serves the others.
 LANE_PAUSE_S = 2.0
 
-#: Sends that are under way when PHP is left to others have so long to end.
+#: How long sends in progress may take when PHP is left to others.
 LEAVE_S = 3.0
 
 #: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.

@@ -26,9 +26,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 #: How the reason begins if somebody has taken the application down on purpose.
 IN_MAINTENANCE = "the application is in maintenance"
 
-#: What bodies are said to be. They are JSON, but what is called so frameworks read before the
-#: signature is checked: Laravel decodes it and walks through every text in it, for a batch of
-#: statuses a quarter of PHP's time.
+#: The Content-Type of our requests. Bodies are JSON, but what is called so Laravel decodes before the
+#: signature is checked, and walks through every text in it: a quarter of PHP's time for a batch of
+#: statuses.
 CONTENT_TYPE = "application/octet-stream"
 
 #: No answer of PHP's comes near this: the largest are pages of stored webhooks.
@@ -119,7 +119,8 @@ class Backend:
             self._session = None
 
     async def answers(self, timeout_s: float = 2.0) -> bool:
-        """Tell whether PHP answers anything, by a call that it refuses and that counts as none."""
+        """Tell whether PHP answers anything, by an unsigned call: PHP refuses it, and it is not
+        counted."""
         url = URL(self._url + contract.VENDOR_CONFIG, encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         with suppress(TimeoutError, aiohttp.ClientError):
@@ -165,18 +166,18 @@ class Backend:
         path: str,
         body: bytes,
         answer: type[Answer],
-        headers: dict[str, str] | None,
+        headers: dict[str, str],
         timeout_s: float | None,
     ) -> Answer:
-        taken = (
-            self.piggybacked.due() if self.piggybacked and path in contract.CARRY_EPOCH else None
-        )
-        query = "?epoch={}&at={}".format(*taken) if taken else ""
+        epoch = None
+        if self.piggybacked and path in contract.CARRY_EPOCH:
+            epoch = self.piggybacked.due()
+        query = "?epoch={}&at={}".format(*epoch) if epoch else ""
         status, content = await self._exchange(path, query, body, headers, timeout_s)
         if status != 200:
             raise _refusal(path, status, content)
-        if self.piggybacked and taken:
-            self.piggybacked.told(taken[0])
+        if self.piggybacked and epoch:
+            self.piggybacked.told(epoch[0])
         try:
             return _scrubbed(read(answer, content))
         except ValidationError as error:
@@ -199,7 +200,7 @@ class Backend:
         path: str,
         query: str,
         body: bytes,
-        headers: dict[str, str] | None,
+        headers: dict[str, str],
         timeout_s: float | None,
     ) -> tuple[int, bytes]:
         signed = self._signer.headers("POST", self._path + path + query, body)
@@ -208,7 +209,7 @@ class Backend:
             async with self.session.post(
                 URL(self._url + path + query, encoded=True),  # as it was signed
                 data=body,
-                headers={"Content-Type": CONTENT_TYPE, **signed, **(headers or {})},
+                headers={"Content-Type": CONTENT_TYPE, **signed, **headers},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

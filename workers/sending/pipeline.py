@@ -25,6 +25,7 @@ from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.tasks import cancel
 from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.error_actions import ErrorActions
+from workers.sending.error_policy import MAX_REASON
 from workers.sending.ledger import Halted, Ledger, LedgerState
 from workers.sending.limiter import CampaignRests, NumberPaused
 from workers.sending.limits import Limits
@@ -79,7 +80,18 @@ class Results(Protocol):
 
 
 class End(StrEnum):
-    """Why a pipeline ends before everything was sent."""
+    """Why a pipeline ends before everything was sent.
+
+    - ``failed``: unexpectedly; the log has the details
+    - ``halted``: the campaign was paused or cancelled by a person, or by PHP
+    - ``inactive``: the vendor was deactivated
+    - ``lease_lost``: another process may send it now
+    - ``moved``: it is PHP that sends the vendor's campaigns now
+    - ``paused``: an error paused it, its number or its account
+    - ``refused``: PHP gives out no more rows of it
+    - ``stopping``: the process ends, or leaves its work to others
+    - ``waiting``: nothing of it can be sent for now
+    """
 
     FAILED = "failed"
     HALTED = "halted"
@@ -93,7 +105,7 @@ class End(StrEnum):
 
 
 class SendingFailed(Exception):
-    """Something failed that nobody thought of, and the log says what. Come back after a while."""
+    """An unexpected failure; the log has the details. Try again later."""
 
 
 class Pipeline:
@@ -144,8 +156,9 @@ class Pipeline:
         state = await self._ledger.leftovers(self._lease)
         self._results.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():
-            outcome, error = SendOutcome.UNKNOWN, LEFT_SENDING if number else FORGOTTEN
-            self.report(self._config.result(row_uid, claim_uid, number, outcome, error=error))
+            error = LEFT_SENDING if number else FORGOTTEN
+            left = self._config.result(row_uid, claim_uid, number, SendOutcome.UNKNOWN, error=error)
+            self.report(left)
         if state.claimed or state.sending or state.known:
             self._log.warning(
                 "ledger.leftovers_found",
@@ -335,7 +348,7 @@ class Pipeline:
             self._log.error("reply.unsendable", reason=reason)
             return
         if self.pause_reason is None:
-            self.pause_reason = reason[:500]
+            self.pause_reason = reason[:MAX_REASON]
             self._log.error("campaign.paused", reason=reason)
         self.end(End.PAUSED)
 
@@ -401,11 +414,13 @@ class Pipeline:
     # -- the end --
 
     def _is_over(self) -> bool:
+        """Tell whether everything has ended, or nothing of a campaign can go on for now: that ends
+        it too."""
         pacers = [pacer for pacer in self._pacers.values() if pacer.unstarted]
         if self._sends or any(pacer.planned for pacer in pacers):
             return False
-        blocked = [pacer.blocked for pacer in pacers if pacer.blocked]
-        if self._config.of_campaign and pacers and len(blocked) == len(pacers):
+        if self._config.of_campaign and pacers and all(pacer.blocked for pacer in pacers):
+            blocked = [pacer.blocked for pacer in pacers if pacer.blocked]
             self.blocked = min(blocked, key=lambda one: one.until)
             self.end(End.WAITING)
             return True
