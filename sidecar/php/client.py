@@ -26,9 +26,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 #: How the reason begins if somebody has taken the application down on purpose.
 IN_MAINTENANCE = "the application is in maintenance"
 
-#: The Content-Type of our requests. Bodies are JSON, but what is called so Laravel decodes before the
-#: signature is checked, and walks through every text in it: a quarter of PHP's time for a batch of
-#: statuses.
+#: The Content-Type of our requests. Bodies are JSON, but what is called so Laravel decodes before
+#: the signature is checked, and walks through every text in it: a quarter of PHP's time for a batch
+#: of statuses.
 CONTENT_TYPE = "application/octet-stream"
 
 #: No answer of PHP's comes near this: the largest are pages of stored webhooks.
