@@ -144,7 +144,8 @@ class Settings(BaseSettings):
     #: Folder of the embedded Valkey: its append-only file and its socket, whose full path may have
     #: 107 characters.
     data_dir: Path = Path("var")
-    #: Where Meta posts webhooks (nginx). Only `sidecar check --deep` uses it.
+    #: Where Meta posts webhooks (nginx). `sidecar status`, `top` and `check --deep` try it, and who is
+    #: told of problems (`notify_*`) is told if it does not answer.
     public_url: HttpUrl | None = Field(default=None, examples=["https://whatsapp.example.com"])
     #: Root of the Cloud API.
     cloud_api_url: HttpUrl = "https://graph.facebook.com"

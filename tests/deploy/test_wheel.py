@@ -209,4 +209,4 @@ def test_a_checkout_lists_all_of_it_with_what_is_pinned_for_running(installed: I
         "python", "-c", f"{in_checkout} from simulator.__main__ import main; main(['--help'])"
     )
     assert shown.returncode == 0, shown.stderr
-    assert all(f"\n  {name} " in shown.stdout for name in ("cloud-api", "containers", "chaos-hosts"))
+    assert all(f"\n  {name} " in shown.stdout for name in ("cloud-api", "containers"))
