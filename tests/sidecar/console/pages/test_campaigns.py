@@ -90,7 +90,7 @@ async def test_the_list_while_php_is_away(viewer: Browser, php: Php, redis: Redi
     php.override = lambda call: refusal(503, "maintenance")
     shown = words(await viewer.page("/campaigns"))
     assert "PHP does not answer, so this is only what Redis knows" in shown
-    assert "c-1 running 0 in hand" in shown
+    assert "c-1 waits no worker runs for campaigns 0 in hand" in shown
     await redis.delete(keys.CAMPAIGNS)
 
 
