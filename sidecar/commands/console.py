@@ -11,6 +11,7 @@ from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.console.attempts import Attempts
 from sidecar.console.sessions import Sessions
 from sidecar.console.users import Users, wrong_name, wrong_password
+from sidecar.format import many
 from sidecar.ops.audit import DONE
 
 
@@ -90,7 +91,9 @@ async def sign_out(context: Context, /, name: str, as_json: bool) -> None:
     """Sign somebody out everywhere, also who came from PHP."""
     async with context.audit.doing(whoami(), "console.sign_out", name) as doing:
         doing.details["sessions"] = count = await _sessions(context).close_all(name)
-    _say({"name": name, "sessions": count}, f"{name} signed out of {count} sessions", as_json)
+    _say(
+        {"name": name, "sessions": count}, f"{name} signed out of {many(count, 'session')}", as_json
+    )
 
 
 def _sessions(context: Context) -> Sessions:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.problem import MAX_NAMED, Code, Problem, named, unnamed
 from sidecar.ops.report import Report
 from sidecar.ops.sends import RecentSends
@@ -193,7 +193,8 @@ def unasked_messages(report: Report) -> Iterator[Problem]:
             since = f", the oldest since {utc_text(oldest_at)}" if oldest_at else ""
             yield Problem(
                 Code.MESSAGES_UNASKED,
-                f"{messages:,} messages stand pending in PHP's log{since}, and nobody sends them",
+                f"{many(messages, 'message stands', 'messages stand')} pending in PHP's log"
+                f"{since}, and nobody sends {'it' if messages == 1 else 'them'}",
                 "Look at this worker's log for effect.refused, and at PHP's: "
                 f"{process.name} asks for them and settles them.",
                 size=messages,

@@ -70,7 +70,7 @@ def test_what_is_left_to_do() -> None:
     asked = ModesChange(vendor_uids=[], campaigns=Mode.PHP, by="a test")
     assert unfinished(changed(Mode.PHP), asked) is None
     assert unfinished(changed(Mode.SIDECAR, Mode.PHP), asked) == (
-        "1 vendors do not have the requested modes yet: repeat it"
+        "1 vendor does not have the requested modes yet: repeat it"
     )
     said = unfinished(changed(Mode.SIDECAR, Mode.HELD), asked)
     assert said is not None
