@@ -174,9 +174,9 @@ def _numbers(report: Report) -> Iterator[str]:
 
 
 def _number(number: NumberState, now: float) -> str:
-    rate = f"{'idle, at most ' if number.idle else ''}{number.effective_rate:g}/s"
+    rate = f"{'idle, at most ' if number.idle else ''}{round(number.effective_rate, 1):g}/s"
     if number.effective_rate != number.configured_rate:
-        rate += f" of {number.configured_rate:g}/s"
+        rate += f" of {round(number.configured_rate, 1):g}/s"
     untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]
     held = f", held for {duration(max(0.0, max(untils) - now))}" if untils else ""
     reason = f" ({number.reason})" if number.reason else ""

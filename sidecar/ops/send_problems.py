@@ -115,12 +115,13 @@ def paused(report: Report) -> Iterator[Problem]:
         with_it = [uid for uid in left if _paused_with(report, uid, left[uid], pause)]
         left = {uid: reason for uid, reason in left.items() if uid not in with_it}
         number = f"sidecar numbers resume {pause.id or pause.vendor_uid}"
+        what, fix = (text[0].upper() + text[1:] for text in (pause.what, pause.fix))
         campaigns = f"sidecar campaigns resume {' '.join(with_it[:MAX_NAMED])}, or {number}"
         also = f"; paused with it: campaign {named(with_it)}" if with_it else ""
         yield Problem(
             Code.SENDING_PAUSED,
-            f"Nothing is sent: {str(pause).rstrip('. ')}{also}",
-            f"Once fixed: {campaigns if with_it else number}.",
+            f"{what} sends nothing{pause.by}: {pause.reason.rstrip('. ')}{also}",
+            f"{fix}. Then: {campaigns if with_it else number}.",
             subject=f"{pause.scope}:{pause.id or pause.vendor_uid}",
         )
     for uid, reason in left.items():

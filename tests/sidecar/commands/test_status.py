@@ -521,7 +521,7 @@ async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis
     await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5, False))
     page, _ = await look()
     assert "1 PROBLEM" in page
-    assert "Nothing is sent: number 110 of vendor v is paused: 131048 spam limit" in page
+    assert "Number 110 of vendor v sends nothing: 131048 spam limit" in page
     assert "sidecar numbers resume 110" in page
     shown, _ = await look(as_json=True)
     [paused] = orjson.loads(shown)["paused"]
