@@ -12,7 +12,7 @@ from sidecar.console.attempts import Attempts
 from sidecar.console.sessions import Sessions
 from sidecar.console.users import Users, wrong_name, wrong_password
 from sidecar.format import many
-from sidecar.ops.audit import DONE
+from sidecar.ops.audit import DONE, NOTHING
 
 
 @click.group()
@@ -59,7 +59,7 @@ async def remove_user(context: Context, /, name: str, as_json: bool) -> None:
     redis = context.redis()
     async with context.audit.doing(whoami(), "console.remove_user", name) as doing:
         was_there = await Users(redis).remove(name)
-        doing.outcome = DONE if was_there else "nothing to do"
+        doing.outcome = DONE if was_there else NOTHING
     text = f"user {name} removed" if was_there else f"there is no user {name}"
     _say({"name": name, "removed": was_there}, text, as_json)
     if not was_there:

@@ -159,7 +159,7 @@ def _ask(options: Options, config: Path) -> Told:
     program = _plain_path("the path of this program", str(reading.this_program()))
     ask = Questions(asks=sys.stdin.isatty() and not (options.yes or options.as_json))
     backend_url = ask.ask(
-        "PHP's address for the sidecar, which nginx makes",
+        "Where the sidecar reaches PHP (nginx will listen there)",
         "--php-url",
         options.php_url or _variable("BACKEND_URL"),
         "http://127.0.0.1:8601",
@@ -253,9 +253,10 @@ def _plain_path(what: str, text: str) -> Path:
 def _refuse_to_replace(wanted: Iterable[Path], force: bool) -> None:
     there = [str(path) for path in wanted if os.path.lexists(path)]
     if there and not force:
+        exist, them = ("exists", "it") if len(there) == 1 else ("exist", "them")
         raise click.ClickException(
-            f"there is {', '.join(there)} already; --force replaces it, with fresh keys, which PHP "
-            "then needs too"
+            f"{', '.join(there)} already {exist}; --force replaces {them}, with fresh keys, which "
+            "PHP then needs too"
         )
 
 

@@ -11,9 +11,9 @@ from sidecar.clock import utc_text
 from sidecar.commands.context import Context, whoami, with_context
 from sidecar.commands.tables import print_table
 from sidecar.format import duration
-from sidecar.ops.audit import DONE
+from sidecar.ops.audit import DONE, NOTHING
 from sidecar.ops.lifting import Lifting
-from sidecar.ops.numbers import NOTHING, Line, read_lines, resumed_text, state_text
+from sidecar.ops.numbers import Line, read_lines, resumed_text, state_text
 from sidecar.ops.numbers import resume as resume_named
 from sidecar.sending.numbers import NumberState, number_of
 from sidecar.sending.pauses import Paused, Pauses

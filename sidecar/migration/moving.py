@@ -7,7 +7,7 @@ from contracts.modes import Capability, Mode
 from contracts.sidecar_api import ModesChange, ModesChanged
 from sidecar.format import many
 from sidecar.migration.cutover import Cutover, VendorUnknown
-from sidecar.ops.audit import DONE, Audit, Who
+from sidecar.ops.audit import DONE, NOTHING, Audit, Who
 from sidecar.php.client import BackendError
 from sidecar.php.modes import differs
 from sidecar.redis.client import reason_of
@@ -22,7 +22,7 @@ async def move(cutover: Cutover, asked: ModesChange, audit: Audit, who: Who) -> 
         changed = await cutover.move(asked)
         left = [one.vendor_uid for one in changed.vendors if differs(one.modes, asked)]
         doing.details |= {"vendors": len(changed.vendors), **({"left": left} if left else {})}
-        doing.outcome = UNFINISHED if left else DONE
+        doing.outcome = UNFINISHED if left else DONE if cutover.written else NOTHING
     return changed
 
 

@@ -103,7 +103,9 @@ class Campaign:
 
     @property
     def per_s(self) -> float:
-        return self.recent.per_s if self.recent else 0.0
+        """Messages that were accepted in a second of the last minute; none of one that is finished:
+        that minute is not of its sending any more."""
+        return self.recent.per_s if self.recent and not self.finished else 0.0
 
     @property
     def left_s(self) -> float | None:

@@ -13,9 +13,6 @@ from sidecar.sending.pauses import Paused, Pauses
 #: A line, and how it stands: None if nobody has asked for slots of it lately.
 Line = tuple[str, NumberState | None]
 
-#: The audit's word for what came of it where nothing was paused or held.
-NOTHING = "nothing to do"
-
 #: Numbers that are read at once.
 AT_ONCE = 200
 

@@ -157,10 +157,11 @@ def test_help(installed: Installed) -> None:
     shown = installed.run("sidecar", "--help")
     assert shown.returncode == 0, shown.stderr
     assert all(f"\n  {name} " in shown.stdout for name in COMMANDS)
-    for program in ("worker", "simulate"):
-        shown = installed.run("sidecar", program, "--help")
-        assert shown.returncode == 0, shown.stderr
-        assert "Usage: " in shown.stdout
+    for program in ("worker", "simulate", "demo"):
+        for option in ("-h", "--help"):
+            shown = installed.run("sidecar", program, option)
+            assert shown.returncode == 0, shown.stderr
+            assert shown.stdout.startswith(f"Usage: sidecar {program} ")
 
 
 def test_serve(installed: Installed) -> None:

@@ -105,7 +105,7 @@ class Questions:
                 return url, failed
             if _wants_password(url, failed) and (password := _hidden("Redis's password")):
                 url = with_password(url, password)
-            elif click.confirm("Keep this Redis, and mend that later?", err=True):
+            elif click.confirm("Keep this Redis and fix that later?", err=True):
                 return url, failed
             else:
                 url = another()

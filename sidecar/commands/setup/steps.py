@@ -38,7 +38,7 @@ def missing(answers: Answers, place: Place, out: Path | None, found: Found) -> I
         yield _nginx(answers, out)
     if not found.serves:
         yield _services(answers, place, out)
-    yield Step("Look whether it all works", ("sidecar check --deep",))
+    yield Step("Check that everything works", ("sidecar check --deep",))
     yield Step(
         "Move a vendor to the sidecar; its next message comes this way (MIGRATION.md has the "
         "careful way)",
@@ -55,7 +55,7 @@ def _php(place: Place, out: Path | None, found: Found) -> Iterator[Step]:
     lines = "the lines above" if out is None else f"{out}/php.env"
     check = f"(cd {app} && php artisan config:clear && php artisan whatsapp-sidecar:check)"
     yield Step(
-        f"PHP: add {lines} to its .env; if they are there with other keys, replace those",
+        f"PHP: add {lines} to its .env; if .env already has these lines, replace them",
         (*([] if out is None else [f"cat {out}/php.env >> {app}/.env"]), check),
     )
 

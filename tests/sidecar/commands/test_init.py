@@ -107,7 +107,7 @@ def test_nothing_is_replaced_unless_that_is_wanted(init: Init, there: str) -> No
     Path(there).write_text("theirs")
     done = init("--out", "install")
     assert done.exit_code == 1
-    assert f"there is {Path.cwd()}/{there} already; --force replaces it" in done.stderr
+    assert f"{Path.cwd()}/{there} already exists; --force replaces it" in done.stderr
     assert "php:" not in done.stderr, "nothing was asked or tried before"
     assert Path(there).read_text() == "theirs"
     assert Path("sidecar.toml").exists() is (there == "sidecar.toml")
@@ -247,7 +247,7 @@ def test_at_a_terminal_it_asks_and_shows_no_secret(own_environment: None, redis_
     ) as process:
         os.close(theirs)
         talk = Terminal(ours)
-        talk.answer("PHP's address", "nonsense")
+        talk.answer("Where the sidecar reaches PHP", "nonsense")
         talk.answer("it is not an http:// or https:// address", NOWHERE)
         talk.answer("Meta posts webhooks", "")
         talk.answer("Redis, without its password", redis_url)

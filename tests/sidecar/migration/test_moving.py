@@ -53,6 +53,11 @@ async def test_what_was_moved_is_recorded(moved: Moved) -> None:
     assert (await moved(bots=Mode.PHP)).target == "all vendors"
 
 
+async def test_what_was_so_already_is_told_from_what_was_done(moved: Moved) -> None:
+    assert (await moved(VENDOR, webhooks=Mode.SIDECAR)).outcome == "done"
+    assert (await moved(VENDOR, webhooks=Mode.SIDECAR)).outcome == "nothing to do"
+
+
 async def test_what_has_to_be_repeated_says_so(moved: Moved, redis: Redis) -> None:
     await moved(VENDOR, campaigns=Mode.SIDECAR)
     await redis.hset(keys.LEDGERS, "c1", VENDOR)

@@ -10,7 +10,7 @@ from sidecar.commands.setup.steps import Found, missing
 from tests.sidecar.commands.setup.made import answers, place
 
 OUT = Path("/root/install")
-LAST = ["Look whether it all works", "Move a vendor to the sidecar"]
+LAST = ["Check that everything works", "Move a vendor to the sidecar"]
 
 
 def steps(out: Path | None = OUT, told: dict[str, Any] | None = None, **found: Any) -> list[str]:

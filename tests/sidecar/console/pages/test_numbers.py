@@ -46,7 +46,7 @@ async def held_scopes(redis: Redis, line: Limits) -> list[object]:
 
 
 async def test_nothing_is_known(viewer: Browser) -> None:
-    assert "No number is like that" in await viewer.page("/numbers")
+    assert "No number matches" in await viewer.page("/numbers")
 
 
 async def test_how_numbers_stand(operator: Browser, redis: Redis) -> None:
