@@ -179,6 +179,18 @@ def test_a_wrong_answer(init: Init, arguments: tuple[str, ...], reason: str) -> 
     assert [path.name for path in Path.cwd().iterdir()] == ["secret"], "nothing was written"
 
 
+def test_what_can_hardly_be_is_said(init: Init) -> None:
+    Path("secret").write_text("/nonexist")
+    done = init("--public-url", "http://127.0.0.1:8080")
+    assert done.exit_code == 0
+    assert "WARN  app secret: Meta's have 32 hexadecimal digits" in done.stderr
+    assert "WARN  public address: Meta reaches no http://127.0.0.1:8080" in done.stderr
+    Path("secret").write_text(SECRET)
+    done = init("--public-url", "https://wa.example.com", "--force")
+    assert "WARN  app secret" not in done.stderr
+    assert "WARN  public address" not in done.stderr
+
+
 def test_settings_that_no_command_could_read(init: Init) -> None:
     done = init(SIDECAR_LEASE_TTL_MS="soon")
     assert done.exit_code == 2
