@@ -38,6 +38,14 @@ async def test_it_balances(viewer: Browser, redis: Redis) -> None:
     assert "does not</span>" not in page
 
 
+async def test_vendors_are_called_by_their_titles(viewer: Browser, php: Php, redis: Redis) -> None:
+    php.add_vendor("v", title="Ada & Eva")
+    await count(redis, "v", webhooks_received=5, webhooks_done=3)
+    page = await viewer.page("/accounting")
+    assert vendors(page) == ["v"]
+    assert page.count(">Ada &amp; Eva</a><br>") == 2, "in both tables"
+
+
 async def test_it_does_not(viewer: Browser, redis: Redis) -> None:
     await count(redis, "v", webhooks_received=5, webhooks_done=3)
     await count(redis, "w", claimed=5, accepted=7)
