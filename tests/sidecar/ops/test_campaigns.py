@@ -87,8 +87,8 @@ async def test_whether_a_worker_runs_for_campaigns(
     await redis.hset(keys.CAMPAIGNS, "c-1", VENDOR)
     assert [one.reason for one in await read_all_of_redis(redis, "away")] == [NO_WORKER]
     for queue in (Queue.EFFECTS, Queue.CAMPAIGNS):
-        facts = {"queues": [queue.value]}
-        await Telemetry(redis, "worker", lambda facts=facts: facts, MetricsRegistry()).publish()
+        facts: dict[str, Any] = {"queues": [queue.value]}
+        await Telemetry(redis, "worker", facts.copy, MetricsRegistry()).publish()
         expected = NO_WORKER if queue is Queue.EFFECTS else None
         assert (await read_one(redis, backend, "c-1")).reason == expected
 
