@@ -6,7 +6,7 @@ help:            ## Show what can be made
 install:         ## Make .venv with what the sidecar needs
 	@scripts/install runtime
 
-demo: install    ## Run the main job end to end on this machine; ARGS="--messages 20000", ARGS=--odd
+demo: install    ## Run the main job end to end on this machine; ARGS=--stay keeps it running, ARGS="--messages 20000", ARGS=--odd
 	@.venv/bin/sidecar demo $(ARGS)
 
 demo-stack: install ## The same on nginx, PHP-FPM, Laravel, MariaDB and Redis

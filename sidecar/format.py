@@ -1,4 +1,4 @@
-"""Durations, sizes and versions: formatted for people, and parsed for comparison."""
+"""Durations, sizes, numbers and versions: formatted for people, and parsed for comparison."""
 
 import re
 
@@ -17,6 +17,12 @@ def size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
+
+
+def many(count: int, one: str, more: str | None = None) -> str:
+    """Return how many there are, in words: 1 row, 2,000 rows. ``more`` is the plural, if that is
+    not ``one`` with an s."""
+    return f"1 {one}" if count == 1 else f"{count:,} {more or one + 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -144,7 +144,8 @@ class Settings(BaseSettings):
     #: Folder of the embedded Valkey: its append-only file and its socket, whose full path may have
     #: 107 characters.
     data_dir: Path = Path("var")
-    #: Where Meta posts webhooks (nginx). Only `sidecar check --deep` uses it.
+    #: Where Meta posts webhooks (nginx). `sidecar status`, `top` and `check --deep` try it, and
+    #: who is told of problems (`notify_*`) is told if it does not answer.
     public_url: HttpUrl | None = Field(default=None, examples=["https://whatsapp.example.com"])
     #: Root of the Cloud API.
     cloud_api_url: HttpUrl = "https://graph.facebook.com"
@@ -549,6 +550,13 @@ def _explain(error: ValidationError) -> str:
     name = str(first["loc"][0])
     where = f"{name} ({ENV_PREFIX}{name.upper()})"
     if first["type"] == "missing":
+        if not (
+            _config_file() or any(os.environ[v] for v in os.environ if v.startswith(ENV_PREFIX))
+        ):
+            return (
+                f"there is no {DEFAULT_CONFIG_FILE} in {Path.cwd()} and {CONFIG_VARIABLE} is not "
+                f"set: run this where {DEFAULT_CONFIG_FILE} is, or run sidecar init"
+            )
         return f"setting {where} is missing: set it in the environment or the file"
     if first["type"] == "extra_forbidden":
         return f"there is no setting {name}; see sidecar.example.toml"

@@ -1,6 +1,7 @@
 """``python -m simulator``: one command for each neighbour, loaded only when it is asked for."""
 
 import importlib
+import sys
 
 import click
 
@@ -43,11 +44,12 @@ class _Commands(click.Group):
         return found
 
 
-@click.command(cls=_Commands)
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Simulate what the sidecar stands between: the Cloud API, the PHP backend, and the servers
     that effects go to."""
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m simulator")
+    # As people call it; ``sidecar demo`` is one of its commands.
+    main(prog_name="sidecar" if sys.argv[1:2] == ["demo"] else "sidecar simulate")

@@ -17,6 +17,7 @@ from simulator.control import read
 from simulator.cost import Cost
 from simulator.demo import Demo
 from simulator.demo_odd import OddDemo
+from simulator.demo_stay import invitation, stay
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
 from simulator.odd_outcome import table
@@ -57,6 +58,12 @@ from simulator.status_watch import StatusWatch
     help="Look at sidecar status all the while: anything that it calls wrong is an error.",
 )
 @click.option(
+    "--stay",
+    "stays",
+    is_flag=True,
+    help="Keep everything running afterwards, and say how to look at it.",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep tables and logs in a folder.")
@@ -68,6 +75,7 @@ def command(
     odd: bool,
     marketing: str,
     watch_status: bool,
+    stays: bool,
     json_file: Path | None,
     keep: Path | None,
 ) -> None:
@@ -76,15 +84,24 @@ def command(
     with _folder(keep) as folder:
         try:
             with _installation(folder, stack, odd) as installation:
+                installation.configure(console=stays)
                 demo = (OddDemo if odd else Demo)(
                     installation, messages=messages, rate=rate, marketing_messages=marketing
                 )
                 figures, differences = run(
                     demo, count, alone_first=stack and not odd, watch_status=watch_status
                 )
-                ran_on = installation.description()
+                _tell(figures, differences, json_file, installation.description())
+                if stays:
+                    click.echo(invitation(demo))
+                    stay()
         except ProcessFailed as error:
             raise click.ClickException(str(error)) from None
+
+
+def _tell(
+    figures: dict[str, Any], differences: list[str], json_file: Path | None, ran_on: str
+) -> None:
     click.echo("\n" + _table(figures))
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")

@@ -21,7 +21,7 @@ from workers.termination import Termination
 _THREADS = 4
 
 
-@click.command(name="worker")
+@click.command(name="worker", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("queues", nargs=-1, type=click.Choice([queue.value for queue in Queue]))
 def main(queues: tuple[str, ...]) -> None:
     """Drain the inbox and send campaigns, until SIGTERM.

@@ -17,7 +17,7 @@ from sidecar.commands.campaigns_text import (
     planned,
     row,
 )
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, confirm, with_context
 from sidecar.commands.moving import me
 from sidecar.commands.retry_failed import RetryFailed
 from sidecar.commands.tables import print_table
@@ -221,7 +221,7 @@ async def cancel(
 ) -> None:
     """Stop campaigns for good: they cannot be resumed. Only PHP's admin can start them again."""
     if not yes:
-        click.confirm(f"Cancel {', '.join(uids)}? This cannot be resumed", abort=True, err=True)
+        confirm(f"Cancel {', '.join(uids)}? This cannot be resumed")
     await act(context, uids, CampaignAction.CANCEL, reason or f"by {me()}", as_json)
 
 

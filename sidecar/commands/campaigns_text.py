@@ -119,10 +119,11 @@ def _worker(one: Campaign) -> Iterator[str]:
         yield f"worker    {who}; in its ledger {rows}"
     recent = one.recent
     if recent is not None:
+        speed = "" if one.finished else f"{one.per_s:.1f} per second; "
         yield (
-            f"speed     {recent.per_s:.1f} per second; in ten minutes {recent.accepted:,} "
-            f"accepted, {recent.failed:,} failed, {recent.requeued:,} again later, "
-            f"{recent.unknown:,} unknown"
+            f"{'sent' if one.finished else 'speed':<10}{speed}in the last ten minutes "
+            f"{recent.accepted:,} accepted, {recent.failed:,} failed, {recent.requeued:,} again "
+            f"later, {recent.unknown:,} unknown"
         )
         if one.left_s is not None:
             yield f"left      {duration(one.left_s)} at this speed"

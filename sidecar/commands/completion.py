@@ -16,7 +16,7 @@ _HINTS = {
 @click.argument("shell", type=click.Choice(list(_HINTS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what has a shell complete commands and options.
+    """Print the script that lets your shell complete commands.
 
     bash needs version 4.4 or newer.
     """

@@ -11,7 +11,8 @@ from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.console.attempts import Attempts
 from sidecar.console.sessions import Sessions
 from sidecar.console.users import Users, wrong_name, wrong_password
-from sidecar.ops.audit import DONE
+from sidecar.format import many
+from sidecar.ops.audit import DONE, NOTHING
 
 
 @click.group()
@@ -58,7 +59,7 @@ async def remove_user(context: Context, /, name: str, as_json: bool) -> None:
     redis = context.redis()
     async with context.audit.doing(whoami(), "console.remove_user", name) as doing:
         was_there = await Users(redis).remove(name)
-        doing.outcome = DONE if was_there else "nothing to do"
+        doing.outcome = DONE if was_there else NOTHING
     text = f"user {name} removed" if was_there else f"there is no user {name}"
     _say({"name": name, "removed": was_there}, text, as_json)
     if not was_there:
@@ -90,7 +91,9 @@ async def sign_out(context: Context, /, name: str, as_json: bool) -> None:
     """Sign somebody out everywhere, also who came from PHP."""
     async with context.audit.doing(whoami(), "console.sign_out", name) as doing:
         doing.details["sessions"] = count = await _sessions(context).close_all(name)
-    _say({"name": name, "sessions": count}, f"{name} signed out of {count} sessions", as_json)
+    _say(
+        {"name": name, "sessions": count}, f"{name} signed out of {many(count, 'session')}", as_json
+    )
 
 
 def _sessions(context: Context) -> Sessions:

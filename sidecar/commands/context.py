@@ -92,6 +92,19 @@ class Context:
         return backend
 
 
+def confirm(question: str) -> None:
+    """Ask, and end the command unless the answer is yes."""
+    try:
+        yes = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)  # the question has no end of line
+        raise click.ClickException("nobody is there to answer: --yes asks nothing") from None
+    if not yes:
+        raise click.Abort
+
+
 def whoami() -> Who:
     """Return who runs the command: the system's user, and whoever became it by sudo."""
     try:

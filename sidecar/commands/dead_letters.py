@@ -1,6 +1,7 @@
 """``sidecar dead-letters``: listing, saving, replaying and discarding what PHP refused and effects
 that failed."""
 
+import base64
 import os
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from sidecar.clock import now_ms, utc_text
 from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
 from sidecar.commands.tables import TableWriter, progress
-from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef
+from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef, kind_of
 from sidecar.ops.dead_letters import DeadLetters, batched
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
 from sidecar.redis.letter_bounds import Bounds
@@ -113,7 +114,16 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
 async def show_dead_letter(context: Context, letter_id: str) -> None:
     """Print one in full. It contains a customer's data."""
     [letter] = await _named(DeadLetters(context.redis()), (letter_id,))
-    click.echo(msgspec.json.format(msgspec.json.encode(letter.update), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(_readable(letter)), indent=2).decode())
+
+
+def _readable(letter: DeadLetter) -> dict[str, Any]:
+    """Return what it holds, for people: of what could not be read the bytes as text."""
+    update = letter.update
+    shown = {**update, "kind": kind_of(update.get("kind"))}
+    if body := update.get("body"):
+        shown["body"] = base64.b64decode(body).decode(errors="backslashreplace")
+    return shown
 
 
 @dead_letters.command(name="export")

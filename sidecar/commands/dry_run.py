@@ -29,7 +29,7 @@ async def show(context: Context, asked: ModesChange, *, as_json: bool) -> None:
         found = {"would_move": [one.vendor_uid for one in moving], "notes": notes, "vendors": []}
         click.echo(orjson.dumps(found).decode())
         return
-    click.echo(f"{len(moving):,} of {len(vendors):,} vendors change")
+    click.echo(f"{len(moving):,} of {len(vendors):,} vendors would change")
     for vendor in moving[:MAX_SHOWN]:
         click.echo(f"{vendor.vendor_uid}  {', '.join(changes(vendor, asked))}")
     if len(moving) > MAX_SHOWN:

@@ -13,14 +13,14 @@ import click
 
 from sidecar import logs
 from sidecar.commands.check import Printer, Wanted, run_checks
-from sidecar.commands.checks.line import Level, Line
+from sidecar.commands.checks.line import Level, Line, warn
 from sidecar.commands.context import WrongSettings
 from sidecar.commands.setup import answers as reading
 from sidecar.commands.setup import files
 from sidecar.commands.setup.answers import Answers, Place
 from sidecar.commands.setup.filled import STATE
 from sidecar.commands.setup.probes import Php, serves
-from sidecar.commands.setup.questions import Questions, WrongAnswer, read_file
+from sidecar.commands.setup.questions import Questions, WrongAnswer, read_file, say
 from sidecar.commands.setup.report import Installation, paths, print_json, print_steps
 from sidecar.commands.setup.steps import Found, missing
 from sidecar.settings import CONFIG_VARIABLE, ENV_PREFIX, InvalidSettings, Settings
@@ -101,10 +101,10 @@ class Told:
 def init(**options: Any) -> None:
     """Write sidecar.toml, and show what is left to do.
 
-    Asks for PHP's address, the Meta app's secret and Redis, and tries each answer at once. Writes
-    settings with fresh keys, for you alone (mode 600). Prints the lines for PHP's .env, nginx and
-    systemd, filled in, or writes them with --out, secrets included. Then it runs sidecar check, and
-    says what is missing, in order. It replaces no file without --force.
+    Asks for PHP's and the public address, Redis and the Meta app's secret, and tries PHP and Redis
+    at once. Writes settings with fresh keys, for you alone (mode 600). Prints the lines for PHP's
+    .env, nginx and systemd, filled in, or writes them with --out, secrets included. Then it runs
+    sidecar check, and says what is missing, in order. It replaces no file without --force.
 
     Without a terminal, or with --yes, options count, and the variables SIDECAR_BACKEND_URL,
     SIDECAR_PUBLIC_URL, SIDECAR_REDIS_URL and SIDECAR_APP_SECRETS. A secret is never an option: it
@@ -159,7 +159,7 @@ def _ask(options: Options, config: Path) -> Told:
     program = _plain_path("the path of this program", str(reading.this_program()))
     ask = Questions(asks=sys.stdin.isatty() and not (options.yes or options.as_json))
     backend_url = ask.ask(
-        "PHP's address for the sidecar, which nginx makes",
+        "Where the sidecar reaches PHP (nginx will listen there)",
         "--php-url",
         options.php_url or _variable("BACKEND_URL"),
         "http://127.0.0.1:8601",
@@ -173,6 +173,8 @@ def _ask(options: Options, config: Path) -> Told:
         _NONE,
         lambda text: None if text == _NONE else reading.read_public_url(text),
     )
+    if public_url is not None and not reading.is_public(public_url):
+        say(warn("public address", f"Meta reaches no {public_url}", "name the one in your DNS"))
     redis_url, redis_failed = _ask_redis(ask, options)
     secret = ask.ask_secret(
         "The secret of your Meta app; nothing, if each vendor has an app",
@@ -180,6 +182,9 @@ def _ask(options: Options, config: Path) -> Told:
         read_file(options.app_secret_file) or _variable("APP_SECRETS"),
         reading.read_secret,
     )
+    if secret is not None and not reading.is_metas(secret):
+        do = "compare it with App settings, Basic, at Meta"
+        say(warn("app secret", "Meta's have 32 hexadecimal digits, and this one has not", do))
     hosts = _hosts(options, redis_url)
     data_dir = options.data_dir or str(STATE if os.geteuid() == 0 else config.parent / "var")
     answers = Answers(
@@ -233,6 +238,7 @@ def _ask_place(ask: Questions, options: Options, config: Path, program: Path) ->
         application=application,
         fpm=known.ask("", "--php-fpm", options.php_fpm, fpm, reading.read_fpm),
         user=known.ask("", "--user", options.user, user, reading.read_user),
+        elsewhere=options.app_elsewhere or (ask.asks and not reading.has_application(application)),
     )
 
 
@@ -253,9 +259,10 @@ def _plain_path(what: str, text: str) -> Path:
 def _refuse_to_replace(wanted: Iterable[Path], force: bool) -> None:
     there = [str(path) for path in wanted if os.path.lexists(path)]
     if there and not force:
+        exist, them = ("exists", "it") if len(there) == 1 else ("exist", "them")
         raise click.ClickException(
-            f"there is {', '.join(there)} already; --force replaces it, with fresh keys, which PHP "
-            "then needs too"
+            f"{', '.join(there)} already {exist}; --force replaces {them}, with fresh keys, which "
+            "PHP then needs too"
         )
 
 

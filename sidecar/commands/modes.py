@@ -8,6 +8,7 @@ from sidecar.commands.context import Context, with_context
 from sidecar.commands.modes_text import NAMES, row, totals
 from sidecar.commands.moving import cutover_of
 from sidecar.commands.tables import print_table
+from sidecar.format import many
 from sidecar.php.modes import held
 
 
@@ -30,8 +31,8 @@ async def list_modes(context: Context, as_json: bool) -> None:
         click.echo(total)
     if waiting := held(vendors):
         click.echo(
-            f"The campaigns of {len(waiting):,} vendors are held, so nobody sends them. If no "
-            "cutover or rollback is under way, repeat it, or run sidecar rollback VENDOR"
+            f"The campaigns of {many(len(waiting), 'vendor')} are held, so nobody sends them. "
+            "If no cutover or rollback is under way, repeat it, or run sidecar rollback VENDOR"
         )
     print_table(NAMES, (row(one.vendor_uid, one.modes, one.title) for one in vendors))
 

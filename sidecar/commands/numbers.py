@@ -11,11 +11,11 @@ from sidecar.clock import utc_text
 from sidecar.commands.context import Context, whoami, with_context
 from sidecar.commands.tables import print_table
 from sidecar.format import duration
-from sidecar.ops.audit import DONE
+from sidecar.ops.audit import DONE, NOTHING
 from sidecar.ops.lifting import Lifting
-from sidecar.ops.numbers import NOTHING, Line, read_lines, resumed_text, state_text
+from sidecar.ops.numbers import Line, read_lines, resumed_text, state_text
 from sidecar.ops.numbers import resume as resume_named
-from sidecar.sending.numbers import number_of
+from sidecar.sending.numbers import NumberState, number_of
 from sidecar.sending.pauses import Paused, Pauses
 
 
@@ -64,10 +64,10 @@ def _print_json(paused: list[Paused], states: list[Line]) -> None:
 
 def _print(paused: list[Paused], states: list[Line]) -> None:
     for one in paused:
-        by = f", for all its vendors, by a message of {one.vendor_uid}" if one.shared else ""
-        click.echo(f"PAUSED since {utc_text(one.at)}: {one.what}{by}")
+        click.echo(f"PAUSED since {utc_text(one.at)}: {one.what}{one.by}")
         click.echo(f"    {one.reason}")
-        click.echo(f"    Once fixed: sidecar numbers resume {one.id or one.vendor_uid}")
+        fix = one.fix[0].upper() + one.fix[1:]
+        click.echo(f"    {fix}. Then: sidecar numbers resume {one.id or one.vendor_uid}")
     if not states:
         click.echo("no number was used within 24 hours")
         return
@@ -82,7 +82,13 @@ def _row(line: Line) -> tuple[str, ...]:
         return (number, vendor, "-", "not lately", "idle")
     rate = f"{state.present_rate:.1f} of {state.configured_rate:.1f}"
     asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
-    return (number, vendor, rate, asked, state_text(state))
+    return (number, vendor, rate, asked, _stands(state))
+
+
+def _stands(state: NumberState) -> str:
+    if (paused := state.paused) is None:
+        return state_text(state)
+    return f"paused{'' if paused.scope == 'number' else f' with {paused.what}'}, see above"
 
 
 @numbers.command()

@@ -9,7 +9,7 @@ from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
 from sidecar.commands.campaigns_text import failed, stays
-from sidecar.commands.context import Context, whoami
+from sidecar.commands.context import Context, confirm, whoami
 from sidecar.commands.tables import progress
 from sidecar.ops.failures import Failures
 from sidecar.ops.retrying import RetryRefused, messages, retry_failed
@@ -43,7 +43,7 @@ class RetryFailed:
             self._tell(counted, 0)
             return
         if self._ask:
-            click.confirm(f"Send {messages(counted.retried)} again?", abort=True, err=True)
+            confirm(f"Send {messages(counted.retried)} again?")
         done = Failures()
         try:
             await self._put_back(done)

@@ -10,6 +10,7 @@ from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.modes_text import NAMES, row
 from sidecar.commands.moving import change, cutover_of, move, with_modes, with_reason
 from sidecar.commands.tables import print_table
+from sidecar.format import many
 from sidecar.migration.cutover import VendorUnknown
 from sidecar.migration.moving import why_not
 from sidecar.migration.rollout import Plan, changed_by_hand, make_plan, rollout_reason
@@ -70,7 +71,11 @@ def _show(plan: Plan, asked: ModesChange, *, everything: bool) -> None:
         print_table(NAMES, (_by_hand(vendor, hand) for vendor, hand in hands if hand))
     if plan.ahead:
         click.echo(
-            f"{len(plan.ahead):,} vendors outside it have these modes already and keep them:"
+            many(
+                len(plan.ahead),
+                "vendor outside it has these modes already and keeps them:",
+                "vendors outside it have these modes already and keep them:",
+            )
         )
     print_table(NAMES, map(_row, plan.ahead[:MAX_SHOWN]))
     if len(plan.ahead) > MAX_SHOWN:

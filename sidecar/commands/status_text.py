@@ -7,7 +7,7 @@ from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.commands.modes_text import totals
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.accounting import FIRST, BalanceCheck
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.message_problems import waiting_unit
@@ -128,7 +128,7 @@ def _deferred(report: Report, lane: Lane) -> Iterator[str]:
 def _effects(report: Report) -> Iterator[str]:
     for one in report.effects:
         late = f", {one.due:,} due, the first for {duration(one.overdue_s)}" if one.due else ""
-        vendors = f" of {one.vendors:,} vendors" if one.vendors else ""
+        vendors = f" of {many(one.vendors, 'vendor')}" if one.vendors else ""
         yield f"{one.kind:<12} {one.waiting:,} wait{vendors}{late}"
         for reason, count in list(one.reasons.items())[:3]:
             yield f"            {count} x {shorten(reason, 80, placeholder='...')}"
@@ -174,9 +174,9 @@ def _numbers(report: Report) -> Iterator[str]:
 
 
 def _number(number: NumberState, now: float) -> str:
-    rate = f"{'idle, at most ' if number.idle else ''}{number.effective_rate:g}/s"
+    rate = f"{'idle, at most ' if number.idle else ''}{round(number.effective_rate, 1):g}/s"
     if number.effective_rate != number.configured_rate:
-        rate += f" of {number.configured_rate:g}/s"
+        rate += f" of {round(number.configured_rate, 1):g}/s"
     untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]
     held = f", held for {duration(max(0.0, max(untils) - now))}" if untils else ""
     reason = f" ({number.reason})" if number.reason else ""

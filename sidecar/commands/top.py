@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import orjson
@@ -15,14 +15,17 @@ from sidecar.commands.top_text import Frame, lost, page
 from sidecar.ops.campaigns import read_all, read_all_of_redis
 from sidecar.ops.problems import problems
 from sidecar.ops.rates import Counts, count, grown
+from sidecar.ops.reach import read_reached
+from sidecar.ops.report import Reached, read_report
 from sidecar.ops.report import as_json as report_json
-from sidecar.ops.report import read_report
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis.client import AnyRedisError, Redis, reason_of
 from sidecar.settings import Settings
 
 #: How wide one frame may be that goes into a pipe or a file: nothing is cut.
 _PLAIN_WIDTH = 100_000
+#: What :func:`read_reached` tries is tried again after so long, not for each frame.
+REACHED_S = 10.0
 
 
 @dataclass(slots=True)
@@ -31,12 +34,15 @@ class Reader:
 
     settings: Settings
     redis: Redis
+    redis_url: str
     backend: Backend
     _before: tuple[float, Counts] | None = None
+    _reached: tuple[float, Reached] | None = None
 
     async def read(self) -> Frame:
         """Return how everything is doing. Raises redis-py's errors."""
-        report = await read_report(self.redis, self.backend)
+        report, reached = await asyncio.gather(read_report(self.redis, self.backend), self._reach())
+        report = replace(report, reached=reached)
         at, counts = time.monotonic(), count(report.overview.metrics)
         before, self._before = self._before, (at, counts)
         try:
@@ -50,6 +56,11 @@ class Reader:
             None if before is None else grown(before[1], counts),
             0.0 if before is None else max(at - before[0], 0.001),
         )
+
+    async def _reach(self) -> Reached:
+        if self._reached is None or time.monotonic() - self._reached[0] > REACHED_S:
+            self._reached = time.monotonic(), await read_reached(self.settings, self.redis_url)
+        return self._reached[1]
 
 
 @click.command()
@@ -70,7 +81,8 @@ async def top(context: Context, every_s: float, once: bool, as_json: bool) -> No
     Ctrl-C ends it. Into a pipe it prints them once. While Redis is away it says so, and goes on.
     Exits 1 if it was to print once and Redis is away.
     """
-    reader = Reader(context.settings, context.redis(timeout_s=3.0), context.backend())
+    redis = context.redis(timeout_s=3.0)
+    reader = Reader(context.settings, redis, context.redis_url, context.backend())
     console = make_console()
     if once or as_json or not console.is_terminal:
         await _once(reader, console, every_s, as_json=as_json)

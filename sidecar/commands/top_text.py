@@ -12,7 +12,7 @@ from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.commands.tables import clean
-from sidecar.format import duration, size
+from sidecar.format import duration, many, size
 from sidecar.ops.campaigns import Campaign
 from sidecar.ops.numbers import state_text
 from sidecar.ops.problem import Problem, folded, named
@@ -81,7 +81,7 @@ def _head(frame: Frame) -> Text:
     limit = f" of {size(redis.limit_bytes)}" if redis.limit_bytes else ""
     head = Text("whatsapp-sidecar", style="bold")
     head.append(f"  {utc_text(overview.now)}", style="not bold")
-    head.append(f"  {len(overview.alive)} processes", style="not bold")
+    head.append(f"  {many(len(overview.alive), 'process', 'processes')}", style="not bold")
     head.append(f"  Redis {size(redis.used_bytes)}{limit}", style="not bold")
     if php.error is None:
         head.append("  PHP answers", style="not bold")

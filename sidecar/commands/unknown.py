@@ -10,7 +10,7 @@ import orjson
 
 from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import utc_text
-from sidecar.commands.context import Context, whoami, with_context
+from sidecar.commands.context import Context, confirm, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
 from sidecar.commands.tables import TableWriter, progress
 from sidecar.sending.settling import (
@@ -219,7 +219,7 @@ async def _confirmed(
         _tell_count(len(uids), wanted)
         return []
     if not wanted.yes and (action is ResolveAction.RESEND or not wanted.uids):
-        click.confirm(question(action, len(uids)), abort=True, err=True)
+        confirm(question(action, len(uids)))
     return uids
 
 

@@ -16,6 +16,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from sidecar.console import masks
+from sidecar.format import many
 
 #: Bytes that are read, characters that are shown, and of a single text.
 MAX_BYTES = 64 * 1024
@@ -232,7 +233,7 @@ def _masked(name: str, text: str) -> str:
 
 
 def _characters(text: str) -> str:
-    return "(1 character)" if len(text) == 1 else f"({len(text):,} characters)"
+    return f"({many(len(text), 'character')})"
 
 
 def _quoted(text: str, kind: str) -> Markup:

@@ -4,6 +4,7 @@ messages, which hold one, nor texts."""
 import re
 
 from sidecar.console.sessions import User
+from sidecar.format import many
 
 #: Digits of a phone number that remain, so that two can be told apart.
 _SHOWN = 2
@@ -33,4 +34,4 @@ def text(value: str | None, user: User) -> str:
     """Return a text (a message, a contact's name), or how long it is."""
     if not value or user.operates:
         return value or ""
-    return f"({len(value):,} characters)" if len(value) != 1 else "(1 character)"
+    return f"({many(len(value), 'character')})"

@@ -41,7 +41,8 @@ class NumberRow:
     @property
     def text(self) -> str:
         """Why it is slow or silent, and until when; to be read behind the word."""
-        return "" if self.state is None else state_text(self.state).removeprefix("held ")
+        text = "" if self.state is None else state_text(self.state)
+        return text.removeprefix("held ").removeprefix("paused: ").removeprefix("paused, ")
 
     def named(self, find: str, titles: Mapping[str, str]) -> bool:
         """Tell whether a text stands in its number, or in its vendor's uid or title."""

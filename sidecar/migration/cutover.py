@@ -83,6 +83,8 @@ class Cutover:
         self._version = 0
         self._by = ""
         self._reason: str | None = None
+        #: Vendors' modes that it has had written, one after another.
+        self.written = 0
 
     async def read(self, *, history: bool = False) -> ModesAnswer:
         """Return all vendors' modes. Raises ``BackendError``."""
@@ -186,6 +188,7 @@ class Cutover:
                 reason=self._reason,
             )
             self._apply(vendors, await self._call(request))
+        self.written += len(wanted)
         if wanted:
             log.info("modes.changed", by=self._by, vendors=len(wanted), version=self._version)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sidecar.effects.outbox import vendor_of_replies
+from sidecar.format import many
 from sidecar.ops.accounting import Counters
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
@@ -33,8 +34,8 @@ class CampaignInFlight:
         return bool(self.rows or self.claims or self.untold)
 
     def __str__(self) -> str:
-        what = [f"{self.rows:,} rows to be settled"] if self.rows else []
-        what += [f"{self.claims:,} claims without an answer"] if self.claims else []
+        what = [f"{many(self.rows, 'row')} to be settled"] if self.rows else []
+        what += [f"{many(self.claims, 'claim')} without an answer"] if self.claims else []
         what += ["PHP does not know yet that it was stopped"] if self.untold else []
         who = "a worker ends it" if self.held else "no worker has it"
         return f"campaign {self.campaign_uid}: {', '.join(what) or 'no rows'}; {who}"
@@ -52,10 +53,14 @@ class WebhooksInFlight:
         return self.webhooks > 0 or self.updates != 0
 
     def __str__(self) -> str:
-        words = [f"{self.webhooks:,} webhooks"] if self.webhooks else []
+        words = [many(self.webhooks, "webhook")] if self.webhooks else []
         if self.updates != 0:
-            many = "many updates" if self.updates is None else f"{self.updates:,} updates"
-            words.append(f"{many} that wait to be tried again")
+            some = (
+                "many updates that wait"
+                if self.updates is None
+                else many(self.updates, "update that waits", "updates that wait")
+            )
+            words.append(f"{some} to be tried again")
         return " and ".join(words)
 
 

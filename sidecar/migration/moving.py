@@ -5,8 +5,9 @@ from typing import Any
 
 from contracts.modes import Capability, Mode
 from contracts.sidecar_api import ModesChange, ModesChanged
+from sidecar.format import many
 from sidecar.migration.cutover import Cutover, VendorUnknown
-from sidecar.ops.audit import DONE, Audit, Who
+from sidecar.ops.audit import DONE, NOTHING, Audit, Who
 from sidecar.php.client import BackendError
 from sidecar.php.modes import differs
 from sidecar.redis.client import reason_of
@@ -21,7 +22,7 @@ async def move(cutover: Cutover, asked: ModesChange, audit: Audit, who: Who) -> 
         changed = await cutover.move(asked)
         left = [one.vendor_uid for one in changed.vendors if differs(one.modes, asked)]
         doing.details |= {"vendors": len(changed.vendors), **({"left": left} if left else {})}
-        doing.outcome = UNFINISHED if left else DONE
+        doing.outcome = UNFINISHED if left else DONE if cutover.written else NOTHING
     return changed
 
 
@@ -31,7 +32,8 @@ def unfinished(changed: ModesChanged, asked: ModesChange) -> str | None:
     if not left:
         return None
     nobody = sum(vendor.modes.campaigns is Mode.HELD for vendor in left)
-    words = f"{len(left):,} vendors do not have the requested modes yet: repeat it"
+    who = many(len(left), "vendor does", "vendors do")
+    words = f"{who} not have the requested modes yet: repeat it"
     if nobody:
         words += f". The campaigns of {nobody:,} are held until then, so nobody sends them"
     return words
@@ -54,7 +56,7 @@ def _target(asked: ModesChange) -> str:
         case [uid]:
             return uid
         case uids:
-            return f"{len(uids):,} vendors"
+            return many(len(uids), "vendor")
 
 
 def _details(asked: ModesChange) -> dict[str, Any]:

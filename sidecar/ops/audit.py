@@ -19,8 +19,9 @@ from sidecar.redis.client import AnyRedisError, Redis, reason_of
 
 log = structlog.get_logger()
 
-#: Outcomes. Others, such as ``nothing to do``, are free.
+#: Outcomes. Others are free.
 DONE = "done"
+NOTHING = "nothing to do"
 FAILED = "failed"
 REFUSED = "refused"
 

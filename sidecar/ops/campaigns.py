@@ -1,12 +1,13 @@
 """Campaigns as a person wants to see them: what PHP keeps, beside what Redis and workers know."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState
+from contracts.jobs import Queue
 from sidecar.ops.backlog import (
     CampaignWork,
     Listed,
@@ -24,18 +25,21 @@ MAX_OPEN = _BATCH = 1000
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
+NO_WORKER = "no worker runs for campaigns"
+
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """``php`` is None for one that PHP does not know (any more), or if PHP does not answer, and
     then ``php_away`` says why; ``work`` and ``recent`` are None where Redis knows nothing of it, or
-    was not asked."""
+    was not asked. ``no_worker``: none lives that would send it."""
 
     uid: str
     php: contract.DueCampaign | None
     work: CampaignWork | None = None
     recent: RecentSends | None = None
     php_away: str | None = None
+    no_worker: bool = False
 
     @property
     def vendor_uid(self) -> str | None:
@@ -70,7 +74,15 @@ class Campaign:
         halt = self.work.halt if self.work else None
         if self.state != CampaignState.RUNNING:
             return halt.reason if halt and halt.reason else self.php.reason if self.php else None
-        return self.work.waits if self.work else None
+        if self.work and self.work.waits:
+            return self.work.waits
+        ours = self.php is None or (self.php.on_sidecar and self._left)
+        return NO_WORKER if self.no_worker and ours else None
+
+    @property
+    def _left(self) -> int:
+        """Messages that are still to be sent."""
+        return self.php.counts.queued + self.php.counts.processing if self.php else 0
 
     @property
     def sent(self) -> int:
@@ -91,16 +103,17 @@ class Campaign:
 
     @property
     def per_s(self) -> float:
-        return self.recent.per_s if self.recent else 0.0
+        """Messages that were accepted in a second of the last minute; none of one that is finished:
+        that minute is not of its sending any more."""
+        return self.recent.per_s if self.recent and not self.finished else 0.0
 
     @property
     def left_s(self) -> float | None:
         """In how many seconds the rest is sent, if it goes on as it goes now; None if it does not,
         or if nothing is left."""
-        if self.php is None or self.state != CampaignState.RUNNING or not self.per_s:
+        if not self._left or self.state != CampaignState.RUNNING or not self.per_s:
             return None
-        left = self.php.counts.queued + self.php.counts.processing
-        return left / self.per_s if left else None
+        return self._left / self.per_s
 
     @property
     def json(self) -> dict[str, Any]:
@@ -127,14 +140,14 @@ async def read_all(
     """Return campaigns that have rows to send or of unknown outcome, or that Redis knows: being
     sent, halted. ``redis`` None: as far as PHP knows. ``timeout_s``: for each call to PHP, if not
     the usual. Raises ``BackendError`` and redis-py's errors."""
-    works, recent = await _known(redis)
+    known = await _all_of(redis)
     php = _Php(backend, timeout_s)
     found = {one.campaign_uid: one for one in await php.open()}
-    found |= await php.find([uid for uid in works if uid not in found])
-    uids = dict.fromkeys([*works, *found])
-    campaigns = [Campaign(uid, found.get(uid), works.get(uid), recent.get(uid)) for uid in uids]
+    found |= await php.find([uid for uid in known.works if uid not in found])
+    uids = dict.fromkeys([*known.works, *found])
     return sorted(
-        campaigns, key=lambda one: (one.state != "running", one.vendor_uid or "", one.uid)
+        (known.campaign(uid, found.get(uid)) for uid in uids),
+        key=lambda one: (one.state != "running", one.vendor_uid or "", one.uid),
     )
 
 
@@ -148,41 +161,57 @@ async def read_one(
 ) -> Campaign:
     """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
     are. With ``errors`` PHP names what its messages have failed of, if its package can."""
-    work, recent = None, None
-    if redis is not None:
-        listed = await read_listed(redis)
-        work = await read_campaign(redis, listed, uid)
-        recent = _recent(listed).get(uid)
+    known = await _one_of(redis, uid)
     php = _Php(backend, timeout_s)
     found = await (php.find_with_errors if errors else php.find)([uid])
-    return Campaign(uid, found.get(uid), work, recent)
+    return known.campaign(uid, found.get(uid))
 
 
 async def read_all_of_redis(redis: Redis, php_away: str) -> list[Campaign]:
     """As :func:`read_all`, as far as Redis knows, while PHP does not answer."""
-    works, recent = await _known(redis)
-    return [Campaign(uid, None, works[uid], recent.get(uid), php_away) for uid in works]
+    known = await _all_of(redis)
+    return [known.campaign(uid, None, php_away) for uid in known.works]
 
 
 async def read_one_of_redis(redis: Redis, uid: str, php_away: str) -> Campaign:
     """As :func:`read_one`, as far as Redis knows, while PHP does not answer."""
+    return (await _one_of(redis, uid)).campaign(uid, None, php_away)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What Redis and the workers know of campaigns, by their uids."""
+
+    works: dict[str, CampaignWork] = field(default_factory=dict)
+    recent: dict[str | None, RecentSends] = field(default_factory=dict)
+    no_worker: bool = False
+
+    @classmethod
+    def of(cls, listed: Listed, works: Iterable[CampaignWork]) -> Self:
+        recent = {one.campaign_uid: one for one in recent_sends(listed.processes)}
+        queues = {queue for one in listed.processes if one.alive for queue in one.queues}
+        return cls({one.uid: one for one in works}, recent, Queue.CAMPAIGNS not in queues)
+
+    def campaign(
+        self, uid: str, php: contract.DueCampaign | None, php_away: str | None = None
+    ) -> Campaign:
+        work, recent = self.works.get(uid), self.recent.get(uid)
+        return Campaign(uid, php, work, recent, php_away, self.no_worker)
+
+
+async def _all_of(redis: Redis | None) -> _Known:
+    if redis is None:
+        return _Known()
+    listed = await read_listed(redis)
+    return _Known.of(listed, await read_campaigns(redis, listed))
+
+
+async def _one_of(redis: Redis | None, uid: str) -> _Known:
+    if redis is None:
+        return _Known()
     listed = await read_listed(redis)
     work = await read_campaign(redis, listed, uid)
-    return Campaign(uid, None, work, _recent(listed).get(uid), php_away)
-
-
-async def _known(
-    redis: Redis | None,
-) -> tuple[dict[str, CampaignWork], dict[str | None, RecentSends]]:
-    if redis is None:
-        return {}, {}
-    listed = await read_listed(redis)
-    works = {one.uid: one for one in await read_campaigns(redis, listed)}
-    return works, _recent(listed)
-
-
-def _recent(listed: Listed) -> dict[str | None, RecentSends]:
-    return {one.campaign_uid: one for one in recent_sends(listed.processes)}
+    return _Known.of(listed, [work] if work else [])
 
 
 class _Php:

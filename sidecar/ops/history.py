@@ -194,6 +194,8 @@ def _since(
     if snapshot is None:
         return {}
     seconds = now_s - snapshot["at_s"]
+    if 0 <= seconds < ring.step_s and not any(snapshot["counts"].values()):
+        seconds = ring.step_s  # nothing had ever been counted: the step has no other part
     if not 0.5 * ring.step_s <= seconds <= 1.5 * ring.step_s:
         return {}
     more = grown(snapshot["counts"], counts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from contracts.jobs import Lane, Queue
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.ignored import IgnoredMessages
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, unnamed
 from sidecar.ops.report import Report
@@ -13,7 +13,8 @@ from sidecar.ops.waits import WaitingMessage
 #: after ``status_wait_ms``.
 LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
 
-WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
+MESSAGE, MESSAGES = "customer's message", "customers' messages"
+WHAT = {Lane.MESSAGES: MESSAGES, Lane.STATUSES: "statuses"}
 
 #: Reasons of ignored messages, in plain words.
 WORDS = {
@@ -59,8 +60,8 @@ def ignored_messages(ignored: list[IgnoredMessages]) -> Iterator[Problem]:
         reason = f"{one.reason} ({WORDS[one.reason]})" if one.reason in WORDS else one.reason
         yield Problem(
             Code.MESSAGES_IGNORED,
-            f"PHP ignored {one.count:,} customers' messages of vendor {one.vendor_uid} within the "
-            f"last hour: {reason}",
+            f"PHP ignored {many(one.count, MESSAGE, MESSAGES)} of vendor {one.vendor_uid} within "
+            f"the last hour: {reason}",
             f"sidecar ignored --reason {one.reason} shows the last one.",
             subject=f"{one.vendor_uid}:{one.reason}",
         )
@@ -78,8 +79,12 @@ def lanes(report: Report) -> Iterator[Problem]:
             who = f"drained by {state.holder or 'somebody'}" if drained else "nobody drains them"
             yield Problem(
                 Code.WEBHOOKS_LATE,
-                f"{state.webhooks:,} webhooks with {WHAT[lane]} wait, the oldest for "
-                f"{duration(state.oldest_s)}; {who}",
+                many(
+                    state.webhooks,
+                    f"webhook with {WHAT[lane]} waits",
+                    f"webhooks with {WHAT[lane]} wait",
+                )
+                + f", the oldest for {duration(state.oldest_s)}; {who}",
                 "Start a worker for them: see above."
                 if lane.value in missing_queues(report)
                 else "If PHP is slow, give it more processes; if a worker's core is busy, give the "
@@ -109,7 +114,7 @@ def lanes(report: Report) -> Iterator[Problem]:
         if deferred.deaths or deferred.one_by_one:
             yield Problem(
                 Code.CRASH_LOOP,
-                f"A worker died {deferred.deaths} times on {WHAT[lane]}; "
+                f"A worker died {_times(deferred.deaths)} on {WHAT[lane]}; "
                 f"{deferred.one_by_one:,} of them are processed one by one to find the cause",
                 "It becomes a dead letter. Check the worker's log for what killed it.",
                 subject=lane.value,

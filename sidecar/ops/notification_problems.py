@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.notifications import configured
 from sidecar.ops.problem import Code, Problem
 from sidecar.ops.report import Report
@@ -35,8 +35,12 @@ def notifications(report: Report, settings: Settings) -> Iterator[Problem]:
         if target.dropped and now - target.dropped_at < RECENT_MS:
             yield Problem(
                 Code.NOTIFICATIONS_FAILING,
-                f"{target.dropped:,} notifications to the target {target.name} were given up, the "
-                f"last {duration(max(0, now - target.dropped_at) / 1000)} ago",
+                many(
+                    target.dropped,
+                    f"notification to the target {target.name} was",
+                    f"notifications to the target {target.name} were",
+                )
+                + f" given up, the last {duration(max(0, now - target.dropped_at) / 1000)} ago",
                 f"sidecar status shows what is wrong now. {_DO}",
                 subject=f"{target.name}:dropped",
                 size=target.dropped,

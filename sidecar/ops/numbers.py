@@ -13,9 +13,6 @@ from sidecar.sending.pauses import Paused, Pauses
 #: A line, and how it stands: None if nobody has asked for slots of it lately.
 Line = tuple[str, NumberState | None]
 
-#: The audit's word for what came of it where nothing was paused or held.
-NOTHING = "nothing to do"
-
 #: Numbers that are read at once.
 AT_ONCE = 200
 
@@ -68,7 +65,7 @@ def state_text(state: NumberState) -> str:
     """Return why a number is slow or silent, and until when or since when."""
     now = time.time()
     if state.paused is not None:
-        return str(state.paused)
+        return _paused_text(state.paused)
     if state.outage is not None:
         age = duration(max(0.0, now - state.outage.since))
         return f"{state.outage}, for {age}; one message at a time is tried until it answers"
@@ -78,6 +75,14 @@ def state_text(state: NumberState) -> str:
         return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
     doing = "idle" if state.idle else "sends at full rate"
     return (state.reason or doing) + last_outage_text(state)
+
+
+def _paused_text(paused: Paused) -> str:
+    """Say it where number and vendor stand already."""
+    if paused.scope == "number":
+        return f"paused: {paused.reason}"
+    which = "the access token" if paused.scope == "token" else f"its account {paused.id}".rstrip()
+    return f"paused, as {which} is: {paused.reason}"
 
 
 def last_outage_text(state: NumberState) -> str:

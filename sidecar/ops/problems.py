@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.accounting import LEFT, Accounting
 from sidecar.ops.message_problems import (
     WHAT,
@@ -140,9 +140,10 @@ def _epoch(report: Report) -> Iterator[Problem]:
         ago_s = max(0, now - back.at) / 1000
         yield Problem(
             Code.REDIS_WENT_BACK,
-            f"{_went_back(back)}, which was found {duration(ago_s)} ago: {back.rows:,} rows of "
-            f"campaigns and {back.replies:,} replies may have been sent since, and none of them is "
-            "sent again",
+            f"{_went_back(back)}, which was found {duration(ago_s)} ago: "
+            f"{many(back.rows, 'row')} of campaigns and "
+            f"{many(back.replies, 'reply', 'replies')} may have been sent since, and none of them "
+            "is sent again",
             "Their statuses settle them; for rows that are left: sidecar unknown list. Webhooks, "
             "and pauses that PHP did not hear of, may be lost: look at sidecar campaigns list. "
             "This is named for a day.",
@@ -288,7 +289,7 @@ def _held(report: Report) -> Iterator[Problem]:
     if vendors:
         yield Problem(
             Code.CAMPAIGNS_HELD,
-            f"The campaigns of {len(vendors):,} vendors are held, so nobody sends them: "
+            f"The campaigns of {many(len(vendors), 'vendor')} are held, so nobody sends them: "
             f"{named(vendors)}",
             "A cutover or rollback holds them for a moment. If none is under way, one was "
             "interrupted, or waits for messages in flight (see CAMPAIGNS below): repeat it, or run "
@@ -301,8 +302,8 @@ def _effects(report: Report) -> Iterator[Problem]:
         if one.overdue_s > OVERDUE_S:
             yield Problem(
                 Code.EFFECTS_OVERDUE,
-                f"{one.due:,} effects ({one.kind}) are due, the first for "
-                f"{duration(one.overdue_s)}",
+                many(one.due, f"effect ({one.kind}) is", f"effects ({one.kind}) are")
+                + f" due, the first for {duration(one.overdue_s)}",
                 "Check that a worker runs for effects and that PHP answers. EFFECTS below says "
                 "why they are retried.",
                 subject=one.kind.value,
@@ -386,18 +387,18 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     if overview.dead_letters:
         yield Problem(
             Code.DEAD_LETTERS,
-            f"{overview.dead_letters:,} dead letters of {_owners(overview.accounting)}: updates "
-            f"that PHP refused, or effects that failed; the oldest was given up "
+            f"{many(overview.dead_letters, 'dead letter')} of {_owners(overview.accounting)}: "
+            f"updates that PHP refused, or effects that failed; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
-            "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
+            "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all. "
+            "What could not be read never can: sidecar dead-letters discard --kind unreadable.",
             size=overview.dead_letters,
         )
     if count := report.php.unknown_for_long:
-        many = f"{count:,} messages" if count > 1 else "a message"
         yield Problem(
             Code.UNKNOWN_MESSAGES,
-            f"The outcome of {many}{' and more' if count >= MAX_UNKNOWN else ''} has been unknown "
-            "for more than a day",
+            f"The outcome of {many(count, 'message')}{' and more' if count >= MAX_UNKNOWN else ''} "
+            "has been unknown for more than a day",
             "List them: sidecar unknown list. Then resend them or give them up.",
             size=count,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from contracts.jobs import Queue
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.process_problems import CLOCK_S
 from sidecar.ops.processes import Process
 
@@ -36,7 +36,8 @@ def troubles(process: Process, now: int) -> list[str]:
             for uid, seconds in process.in_vain.items()
         ],
         [
-            f"nobody sends {messages:,} messages that stand pending in PHP's log"
+            f"nobody sends {many(messages, 'message that stands', 'messages that stand')} pending "
+            "in PHP's log"
             for messages in [process.unasked.get("messages", 0)]
             if messages
         ],

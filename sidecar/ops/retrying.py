@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
+from sidecar.format import many
 from sidecar.ops.failures import Failures
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.php.package import PackageTooOld
@@ -83,4 +84,4 @@ def left_elsewhere(counts: contract.CampaignCounts) -> Iterator[tuple[str, int]]
 
 
 def messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count:,} messages"
+    return many(count, "message")

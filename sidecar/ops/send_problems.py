@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.ops.problem import MAX_NAMED, Code, Problem, named, unnamed
 from sidecar.ops.report import Report
 from sidecar.ops.sends import RecentSends
@@ -115,12 +115,13 @@ def paused(report: Report) -> Iterator[Problem]:
         with_it = [uid for uid in left if _paused_with(report, uid, left[uid], pause)]
         left = {uid: reason for uid, reason in left.items() if uid not in with_it}
         number = f"sidecar numbers resume {pause.id or pause.vendor_uid}"
+        what, fix = (text[0].upper() + text[1:] for text in (pause.what, pause.fix))
         campaigns = f"sidecar campaigns resume {' '.join(with_it[:MAX_NAMED])}, or {number}"
         also = f"; paused with it: campaign {named(with_it)}" if with_it else ""
         yield Problem(
             Code.SENDING_PAUSED,
-            f"Nothing is sent: {str(pause).rstrip('. ')}{also}",
-            f"Once fixed: {campaigns if with_it else number}.",
+            f"{what} sends nothing{pause.by}: {pause.reason.rstrip('. ')}{also}",
+            f"{fix}. Then: {campaigns if with_it else number}.",
             subject=f"{pause.scope}:{pause.id or pause.vendor_uid}",
         )
     for uid, reason in left.items():
@@ -193,7 +194,8 @@ def unasked_messages(report: Report) -> Iterator[Problem]:
             since = f", the oldest since {utc_text(oldest_at)}" if oldest_at else ""
             yield Problem(
                 Code.MESSAGES_UNASKED,
-                f"{messages:,} messages stand pending in PHP's log{since}, and nobody sends them",
+                f"{many(messages, 'message stands', 'messages stand')} pending in PHP's log"
+                f"{since}, and nobody sends {'it' if messages == 1 else 'them'}",
                 "Look at this worker's log for effect.refused, and at PHP's: "
                 f"{process.name} asks for them and settles them.",
                 size=messages,

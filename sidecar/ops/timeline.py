@@ -7,6 +7,7 @@ from contracts import backend as contract
 from contracts.cloud_api.people import number_forms
 from contracts.find import FindAnswer, FindRequest
 from contracts.jobs import Lane
+from sidecar.format import many
 from sidecar.inbox.status_times import read_status_times
 from sidecar.ops.campaigns import read_one
 from sidecar.ops.event import Event, Found, Named, Part, Source, Step, Thing
@@ -151,7 +152,8 @@ async def _vendors(redis: Redis, vendor_uids: Iterable[str], part: Part) -> None
         *waiting, letters = await pipeline.execute()
         webhooks = sum(int(count or 0) for count in waiting)
         part.where.append(
-            f"vendor {vendor_uid}: {webhooks:,} webhooks in the inbox, {letters:,} dead letters"
+            f"vendor {vendor_uid}: {many(webhooks, 'webhook')} in the inbox, "
+            f"{many(letters, 'dead letter')}"
         )
 
 

@@ -104,9 +104,9 @@ class NumberState:
 
     @property
     def present_rate(self) -> float:
-        """Messages per second that go out at most now: none of an idle one; while the Cloud API
-        does not answer, one at a time is tried."""
-        silent = self.idle or self.paused or self.outage or self.holds
+        """Messages per second that may go out at most now; while the Cloud API does not answer, one
+        at a time is tried."""
+        silent = self.paused or self.outage or self.holds
         return 0.0 if silent else self.effective_rate
 
     @property

@@ -18,6 +18,7 @@ from typing import cast
 
 import orjson
 
+from contracts.cloud_api.errors import NUMBER_GONE
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.redis.clock import redis_now_us
@@ -25,6 +26,12 @@ from sidecar.redis.clock import redis_now_us
 #: How long it is remembered that a person had something tried again: Meta repeats webhooks that
 #: were not taken for seven days.
 LIFTED_S = 7 * 86_400
+
+#: What to do about a number that Meta does not know, or that is not the access token's.
+COMPARE_IDS = (
+    "compare the phone number id in PHP with WhatsApp Manager, and the accounts of the token's "
+    "system user"
+)
 
 
 def own_name(vendor_uid: str, id_: str) -> str:
@@ -73,11 +80,22 @@ class Paused:
         which = self.scope if not self.id else f"{self.scope} {self.id}"
         return f"{which} of vendor {self.vendor_uid}"
 
+    @property
+    def by(self) -> str:
+        """Whom it stops beside its vendor, and why them; nothing if it stops nobody else."""
+        return f" for all its vendors, by a message of {self.vendor_uid}" if self.shared else ""
+
+    @property
+    def fix(self) -> str:
+        """What a person can do about it."""
+        if self.scope == "token":
+            return "enter an access token in PHP that may send"
+        if self.scope == "number" and self.code in NUMBER_GONE:
+            return COMPARE_IDS
+        return "settle it in WhatsApp Manager"
+
     def __str__(self) -> str:
-        if self.shared:
-            by = f" for all its vendors, by a message of {self.vendor_uid}"
-            return f"{self.what} is paused{by}: {self.reason}"
-        return f"{self.what} is paused: {self.reason}"
+        return f"{self.what} is paused{self.by}: {self.reason}"
 
     def dump(self) -> bytes:
         return orjson.dumps(asdict(self))

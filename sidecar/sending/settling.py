@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from contracts.backend import ResolveAction
+from sidecar.format import many
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
 #: Messages that are settled in one call of PHP.
@@ -99,4 +100,4 @@ def outcome(action: ResolveAction, count: int) -> str:
 
 
 def counted(messages: int) -> str:
-    return "1 message" if messages == 1 else f"{messages:,} messages"
+    return many(messages, "message")

@@ -14,7 +14,6 @@ import click
 
 from simulator.containers.engine import Engine, EngineFailed, why_not
 from simulator.containers.machine import MachineLacks
-from simulator.containers.run import Run
 from simulator.processes import ProcessFailed
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,6 +41,9 @@ def command(messages: int, rate: float, folder: Path) -> None:
     program = shutil.which("podman-compose", path=str(Path(sys.executable).parent))
     if program is None:
         raise click.ClickException("lacks podman-compose: run scripts/install dev")
+    # Only here: it needs PyYAML, which scripts/install dev brings too.
+    from simulator.containers.run import Run
+
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     began = time.monotonic()

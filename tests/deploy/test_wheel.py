@@ -157,10 +157,11 @@ def test_help(installed: Installed) -> None:
     shown = installed.run("sidecar", "--help")
     assert shown.returncode == 0, shown.stderr
     assert all(f"\n  {name} " in shown.stdout for name in COMMANDS)
-    for program in ("worker", "simulate"):
-        shown = installed.run("sidecar", program, "--help")
-        assert shown.returncode == 0, shown.stderr
-        assert "Usage: " in shown.stdout
+    for program in ("worker", "simulate", "demo"):
+        for option in ("-h", "--help"):
+            shown = installed.run("sidecar", program, option)
+            assert shown.returncode == 0, shown.stderr
+            assert shown.stdout.startswith(f"Usage: sidecar {program} ")
 
 
 def test_serve(installed: Installed) -> None:
@@ -201,3 +202,12 @@ def test_listed_is_what_works(installed: Installed) -> None:
     shown = installed.run("sidecar", "simulate", "--help").stdout
     assert "\n  cloud-api " in shown
     assert not [name for name in LEFT_OUT if f"\n  {name} " in shown]
+
+
+def test_a_checkout_lists_all_of_it_with_what_is_pinned_for_running(installed: Installed) -> None:
+    in_checkout = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    shown = installed.run(
+        "python", "-c", f"{in_checkout} from simulator.__main__ import main; main(['--help'])"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert all(f"\n  {name} " in shown.stdout for name in ("cloud-api", "containers"))

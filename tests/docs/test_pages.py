@@ -102,7 +102,7 @@ def test_artisan_commands(page: Path) -> None:
         r"signature = '([^' ]+)", "".join(file.read_text() for file in console.glob("*.php"))
     )
     named = re.findall(r"php artisan ([\w-]+:[\w-]+)", page.read_text())
-    assert set(named) <= {*signatures, "vendor:publish"}
+    assert set(named) <= {*signatures, "vendor:publish", "config:clear"}
 
 
 def test_settings_that_are_named() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.format import duration, size, version_of
+from sidecar.format import duration, many, size, version_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,8 @@ def test_sizes(count: int, text: str) -> None:
 )
 def test_durations_change_the_unit_at_two_of_it(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_one_is_no_plural() -> None:
+    assert [many(count, "row") for count in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [many(count, "reply", "replies") for count in (1, 2)] == ["1 reply", "2 replies"]

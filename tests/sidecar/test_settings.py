@@ -100,6 +100,16 @@ def test_a_missing_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "signing_keys (SIDECAR_SIGNING_KEYS) is missing" in explanation()
 
 
+def test_in_a_folder_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDECAR_CONFIG", "")
+    assert explanation() == (
+        f"there is no sidecar.toml in {Path.cwd()} and SIDECAR_CONFIG is not set: "
+        "run this where sidecar.toml is, or run sidecar init"
+    )
+    in_file("port = 1")
+    assert "backend_url (SIDECAR_BACKEND_URL) is missing" in explanation()
+
+
 def test_an_unknown_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     in_file(FILE)
     monkeypatch.setenv("SIDECAR_BACKEND_ULR", SECRET)

@@ -151,6 +151,7 @@ class Newcomer:
         self._put("mysql", f"exec {mysql} --socket={self._installation.mariadb.socket} {DATABASE}")
         self._put("systemctl", f'echo "$@" >> {folder / "requests"}', "exit 0")
         self._put("useradd", "exit 0")
+        self._put("php", '[ "$*" = "artisan config:clear" ]')
         self._put(
             "composer", '[ "$1" = config ] || test -f packages/whatsapp-sidecar/composer.json'
         )

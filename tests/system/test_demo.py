@@ -1,10 +1,13 @@
 """The main job from one command, as the README has it."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from contracts.cloud_api.webhook import STATUS_RANK
@@ -37,6 +40,45 @@ def test_among_odd_payloads(tmp_path: Path) -> None:
     assert figures["odd"]["user id alone"]["answered"] == TIMES
     assert figures["odd"]["history in messages"]["answered"] == 0
     assert "nothing odd was dropped, doubled, or answered that must not be" in result.stdout
+
+
+def test_it_stays(tmp_path: Path) -> None:
+    """Whoever has read what it prints can look at it in another terminal, and in a browser."""
+    arguments = ("demo", "--stay", "--messages", "20", "--rate", "100", "--keep", str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-m", "sidecar.commands.main", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as demo:
+        try:
+            assert demo.stdout is not None
+            said = ""
+            while "The console: " not in said:
+                line = demo.stdout.readline()
+                assert line, said
+                said += line
+            [export] = re.findall("export (.*)", said)
+            for command in re.findall("\n  (sidecar .*)", said.partition("export")[2]):
+                if command == "sidecar top":
+                    command += " --once"
+                done = subprocess.run(
+                    f"env -i {export} {command}",
+                    shell=True,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0, (command, done.stdout, done.stderr)
+            [(url, name, password)] = re.findall(r"console: (\S+) as (\w+), .* (\S+)", said)
+            with httpx.Client(follow_redirects=True) as browser:
+                signed_in = {"name": name, "password": password}
+                page = browser.post(f"{url}sign-in", data=signed_in)
+                assert (page.status_code, page.url) == (200, url)
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(60) == 0
+        finally:
+            demo.terminate()
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def test_a_claim_without_an_answer_does(moving: Moving) -> None:
     modes, waits_for = await moving.move(campaigns=Mode.PHP, timeout_s=0.3)
     assert modes.campaigns is Mode.HELD
     assert waits_for is not None
-    assert "1 claims without an answer; no worker has it" in waits_for
+    assert "1 claim without an answer; no worker has it" in waits_for
     await moving.run()
     assert (await moving.move(campaigns=Mode.PHP))[0].campaigns is Mode.PHP
 

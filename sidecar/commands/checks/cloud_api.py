@@ -10,7 +10,7 @@ from contracts import backend as contract
 from contracts.modes import Mode, ModesAnswer, ModesRequest
 from sidecar.commands.checks.cloud_api_call import CloudApiCalls, Finding
 from sidecar.commands.checks.line import Level, Line, fail, ok, warn
-from sidecar.format import duration
+from sidecar.format import duration, many
 from sidecar.php.client import Backend, BackendError
 from sidecar.settings import Settings
 
@@ -227,10 +227,7 @@ def _trouble(level: Level, detail: str, do: str | None, numbers: list[Number]) -
 
 def _counted(numbers: list[Number]) -> str:
     vendors = len({number.vendor_uid for number in numbers})
-    return (
-        f"{len(numbers):,} number{'s' if len(numbers) > 1 else ''} of "
-        f"{vendors:,} vendor{'s' if vendors > 1 else ''}"
-    )
+    return f"{many(len(numbers), 'number')} of {many(vendors, 'vendor')}"
 
 
 def _named(names: list[str] | tuple[str, ...]) -> str:

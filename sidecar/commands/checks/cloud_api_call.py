@@ -18,6 +18,7 @@ from yarl import URL
 
 from contracts.cloud_api.errors import RULES, ErrorClass, rule_for
 from sidecar.commands.checks.line import Level
+from sidecar.sending.pauses import COMPARE_IDS
 
 CONNECT_TIMEOUT_S = 4.0
 ANSWER_TIMEOUT_S = 6.0
@@ -206,8 +207,7 @@ def _refused(
     if rule.code == 33:
         return _fail(
             f"Meta has no such number, or the access token must not see it ({called})",
-            "compare the phone number id in PHP with WhatsApp Manager, and the accounts of the "
-            "token's system user",
+            COMPARE_IDS,
         )
     if code in _LIMITED or rule.error_class is ErrorClass.RETRY_NUMBER:
         limited = _warn(f"Meta's limit of calls is reached ({called})", "try again in an hour")

@@ -8,7 +8,7 @@ from contracts.diagnosis import CronFacts, DiagnosisAnswer, Waiting
 from contracts.modes import Capability, Mode, ModesAnswer
 from sidecar.commands.checks.line import Line, fail, ok, warn
 from sidecar.commands.checks.modes import vendors_in
-from sidecar.format import duration
+from sidecar.format import duration, many
 
 #: A cron that runs every few seconds was seen within this.
 SEEN_S = 120.0
@@ -92,16 +92,16 @@ def _kept_off(cron: _Cron, facts: CronFacts, missing: list[str], sidecar: int) -
 
 
 def _runs(cron: _Cron, seen_s: float | None, php: int) -> Line:
-    what = f"{cron.capability} cron"
+    what, needing = f"{cron.capability} cron", many(php, "vendor needs", "vendors need")
     if seen_s is not None and seen_s < SEEN_S:
-        needed = f"{php:,} vendors need it" if php else "no vendor needs it any more"
+        needed = f"{needing} it" if php else "no vendor needs it any more"
         return ok(what, f"ran {duration(seen_s)} ago; {needed}")
     when = "PHP has not seen it" if seen_s is None else f"ran {duration(seen_s)} ago"
     if not php:
         return ok(what, f"{when}, and no vendor needs it")
     return warn(
         what,
-        f"{when}, and {php:,} vendors need it",
+        f"{when}, and {needing} it",
         "check that it runs; PHP sees it only through a model in scoped_models, on the command "
         "line, and with a persistent cache",
     )

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from sidecar.commands.checks.basic import read_config
 from sidecar.commands.checks.line import Line, fail, ok, warn
 from sidecar.commands.checks.tested import TRY, untested
-from sidecar.format import size, version_of
+from sidecar.format import many, size, version_of
 from sidecar.ops.processes import Process
 from sidecar.redis.client import Redis
 
@@ -110,9 +110,9 @@ def _clients(facts: RedisFacts, processes: list[Process]) -> Line:
     alive = [process.role for process in processes if process.alive] or list(CONNECTIONS)
     need = sum(CONNECTIONS.get(role, 0) for role in alive)
     connected = int(facts.info.get("connected_clients", 0))
+    of = many(len(alive), "process", "processes")
     text = (
-        f"{connected} open; {len(alive)} processes of the sidecar may open {need}; "
-        f"maxclients is {facts.maxclients}"
+        f"{connected} open; {of} of the sidecar may open {need}; maxclients is {facts.maxclients}"
     )
     if facts.maxclients < need:
         return fail(what, text, "raise maxclients, and Redis's open file limit")

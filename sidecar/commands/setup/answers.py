@@ -7,6 +7,7 @@ import re
 import secrets
 import sys
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -20,7 +21,7 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._@+-]*")
 _FPM = re.compile(r"unix:/[A-Za-z0-9/._@+-]+|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9a-f:]+\]:[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-#: Meta's have 32 hexadecimal digits.
+_METAS_SECRET = re.compile(r"[0-9a-f]{32}")
 _SECRET = re.compile(r"[A-Za-z0-9._~+/=-]{8,256}")
 
 
@@ -64,13 +65,15 @@ class Answers:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where things are on this machine: the settings file, the program, the Laravel application,
-    its PHP-FPM, and whom the services run as."""
+    its PHP-FPM, and whom the services run as. ``elsewhere``: the application is on another
+    machine."""
 
     config: Path
     program: Path
     application: Path
     fpm: str
     user: str
+    elsewhere: bool = False
 
     @property
     def group(self) -> str:
@@ -114,6 +117,15 @@ def read_public_url(text: str) -> str:
     return url
 
 
+def is_public(url: str) -> bool:
+    """Tell whether Meta may reach an address, by its host."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host
+
+
 def read_redis_url(text: str) -> str:
     return str(_validated(RedisUrl, text))
 
@@ -135,6 +147,11 @@ def read_secret(text: str) -> str:
     if not all(_SECRET.fullmatch(secret) for secret in secrets_):
         raise ValueError("that is no app secret: copy it from App settings, Basic, at Meta")
     return ",".join(secrets_)
+
+
+def is_metas(secret: str) -> bool:
+    """Tell whether app secrets look as Meta's do."""
+    return all(_METAS_SECRET.fullmatch(one) for one in secret.split(","))
 
 
 def read_hosts(text: str) -> tuple[str, ...]:

@@ -27,11 +27,12 @@ def php_env(answers: Answers) -> str:
 
 def php_env_command(answers: Answers, place: Place) -> str:
     """Return a command that adds the same lines. It takes the secrets from the settings file, so
-    that they are neither shown nor in the shell's history."""
+    that they are not in the shell's history. For an application elsewhere it prints them."""
     keys = _cut("signing_keys", place)
     secret = None if answers.app_secret is None else _cut("app_secrets", place)
     lines = _env(answers, keys, secret)
-    return f"cat >> {place.application}/.env <<END\n{lines}END\n"
+    target = "" if place.elsewhere else f" >> {place.application}/.env"
+    return f"cat{target} <<END\n{lines}END\n"
 
 
 def _cut(name: str, place: Place) -> str:
@@ -52,6 +53,11 @@ def _env(answers: Answers, keys: str, secret: str | None) -> str:
 
 def has_templates() -> bool:
     return (CHECKOUT / "nginx" / "site.conf").is_file()
+
+
+def of_repository(path: str) -> str:
+    """Return where a file of the repository is, as far as that is known."""
+    return str(CHECKOUT / path) if has_templates() else path
 
 
 def nginx_site(answers: Answers, place: Place) -> str:

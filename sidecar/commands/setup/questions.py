@@ -1,4 +1,4 @@
-"""Asking for what ``sidecar init`` was not told, and trying each answer at once."""
+"""Asking for what ``sidecar init`` was not told, and trying what can be tried at once."""
 
 import asyncio
 import stat
@@ -38,14 +38,14 @@ class Questions:
     """``asks``: a person is there. Without one, options and defaults count."""
 
     def __init__(self, asks: bool) -> None:
-        self._asks = asks
+        self.asks = asks
 
     def ask(
         self, text: str, option: str, given: str | None, default: str, read: Callable[[str], Answer]
     ) -> Answer:
         """Return what was given, or the answer to a question, as ``read`` makes it. ``option`` is
         where it can be given."""
-        if given is not None or not self._asks:
+        if given is not None or not self.asks:
             try:
                 return read(default if given is None else given)
             except ValueError as error:
@@ -61,7 +61,7 @@ class Questions:
         self, text: str, option: str, given: str | None, read: Callable[[str], Answer]
     ) -> Answer | None:
         """The same for what nobody may see; empty: None."""
-        if given is not None or not self._asks:
+        if given is not None or not self.asks:
             return self.ask(text, option, given, "", read) if given else None
         while True:
             answer = _hidden(text)
@@ -90,8 +90,8 @@ class Questions:
                     f"--app: {missing}; name its folder, or add --app-elsewhere if it is on "
                     "another machine"
                 )
-            click.echo(f"  {missing}{'' if self._asks else '; --app names its folder'}", err=True)
-            if not self._asks or click.confirm("Is it on another machine?", err=True):
+            click.echo(f"  {missing}{'' if self.asks else '; --app names its folder'}", err=True)
+            if not self.asks or click.confirm("Is it on another machine?", err=True):
                 return path
 
     def redis(
@@ -101,11 +101,11 @@ class Questions:
         address, None for the embedded Valkey, and what is wrong with it."""
         while url is not None:
             failed = _failed(url)
-            if not failed or not self._asks:
+            if not failed or not self.asks:
                 return url, failed
             if _wants_password(url, failed) and (password := _hidden("Redis's password")):
                 url = with_password(url, password)
-            elif click.confirm("Keep this Redis, and mend that later?", err=True):
+            elif click.confirm("Keep this Redis and fix that later?", err=True):
                 return url, failed
             else:
                 url = another()

@@ -36,7 +36,11 @@ class Installation:
         """Print them where they are not written, without secrets and comments."""
         if self.out is not None:
             return
-        click.echo(f"\n# PHP, in a shell:\n{filled.php_env_command(self.answers, self.place)}")
+        where = ""
+        if self.place.elsewhere:
+            where = f"; what it prints goes to {self.place.application}/.env on PHP's machine"
+        command = filled.php_env_command(self.answers, self.place)
+        click.echo(f"\n# PHP, in a shell{where}:\n{command}")
         for name in _names():
             if name != _ENV and "@" not in name:
                 click.echo(f"# {name}:\n{_bare(self._text(name))}\n")

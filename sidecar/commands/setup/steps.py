@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.commands.setup.answers import Answers, Place
-from sidecar.commands.setup.filled import STATE
+from sidecar.commands.setup.filled import STATE, of_repository
 from sidecar.commands.setup.probes import Php
 
 
@@ -22,7 +22,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``commands`` are for a shell, in the checkout, mostly as root."""
+    """``commands`` are for a shell, mostly as root."""
 
     what: str
     commands: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ def missing(answers: Answers, place: Place, out: Path | None, found: Found) -> I
         yield _nginx(answers, out)
     if not found.serves:
         yield _services(answers, place, out)
-    yield Step("Look whether it all works", ("sidecar check --deep",))
+    yield Step("Check that everything works", ("sidecar check --deep",))
     yield Step(
         "Move a vendor to the sidecar; its next message comes this way (MIGRATION.md has the "
         "careful way)",
@@ -48,14 +48,24 @@ def missing(answers: Answers, place: Place, out: Path | None, found: Found) -> I
 
 def _php(place: Place, out: Path | None, found: Found) -> Iterator[Step]:
     app = place.application
+    php = "PHP, on its own machine, with these files there" if place.elsewhere else "PHP"
     if found.php is not Php.PACKAGE:
+        package = of_repository("contracts/laravel")
         yield Step(
-            "PHP: install the Laravel package and its indexes, as contracts/laravel/README.md says"
+            f"{php}: install the Laravel package and its indexes ({package}/README.md says more; "
+            "DATABASE is the application's)",
+            (
+                f"mkdir -p {app}/packages && cp -r {package} {app}/packages/whatsapp-sidecar",
+                f"(cd {app} && composer config repositories.whatsapp-sidecar path "
+                "packages/whatsapp-sidecar)",
+                f"(cd {app} && composer require whatsapp-sidecar/laravel:@dev)",
+                f"mysql DATABASE < {of_repository('contracts/sql/indexes.sql')}",
+            ),
         )
     lines = "the lines above" if out is None else f"{out}/php.env"
     check = f"(cd {app} && php artisan config:clear && php artisan whatsapp-sidecar:check)"
     yield Step(
-        f"PHP: add {lines} to its .env; if they are there with other keys, replace those",
+        f"{php}: add {lines} to its .env; if .env already has these lines, replace them",
         (*([] if out is None else [f"cat {out}/php.env >> {app}/.env"]), check),
     )
 
@@ -67,7 +77,7 @@ def _nginx(answers: Answers, out: Path | None) -> Step:
         f"nginx: take {site}, or add the include lines in it to the server block that you have"
         + ("; TLS is in sidecar/tls.conf, which is off" if tls else ""),
         (
-            "cp -r nginx/sidecar /etc/nginx/",
+            f"cp -r {of_repository('nginx/sidecar')} /etc/nginx/",
             *([] if out is None else [f"cp {out}/whatsapp.conf /etc/nginx/conf.d/"]),
             "nginx -t && systemctl reload nginx",
         ),

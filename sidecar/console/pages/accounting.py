@@ -12,6 +12,7 @@ from sidecar.console.live import Shared, live
 from sidecar.console.page import looks, part, render
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.accounting_words import Equation, Totals, equations
 
@@ -43,6 +44,7 @@ class _AccountingPage:
     def __init__(self, console: Console) -> None:
         self._counters = Counters(console.redis)
         self._shared = Shared(self._read, SHARED_S)
+        self._titles = VendorTitles(console.backend)
 
     async def _read(self) -> Everything:
         vendors, totals = await self._counters.vendors(), Totals()
@@ -67,6 +69,7 @@ class _AccountingPage:
             everything=everything,
             wanted=wanted,
             shown=shown,
+            titles=await self._titles.get(),
             first=_address(wanted) if after else "",
             next=_address(wanted, shown[-1].vendor_uid) if len(fitting) > PAGE else "",
         )

@@ -69,7 +69,7 @@ def allowed(one: Campaign) -> list[CampaignAction]:
         for action in (CampaignAction.PAUSE, CampaignAction.RESUME, CampaignAction.CANCEL)
         if TRANSITIONS.after(state, action) not in (None, state)
     ]
-    waits = state is CampaignState.RUNNING and one.reason
+    waits = state is CampaignState.RUNNING and one.work and one.work.waits
     return [*found, CampaignAction.RESUME] if waits else found
 
 

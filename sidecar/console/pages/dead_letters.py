@@ -27,6 +27,7 @@ from sidecar.console.page import back, confirm, failed, form, looks, operates, p
 from sidecar.console.selection import Selections
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
+from sidecar.format import many
 from sidecar.ops.dead_letter import KINDS, DeadLetter, LetterRef, kind_of
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
@@ -207,7 +208,7 @@ class _DeadLetters:
 def _question(
     request: Request, user: User, action: LetterAction, token: str, count: int, details: list[str]
 ) -> Response:
-    letters = "1 dead letter" if count == 1 else f"{count:,} dead letters"
+    letters = many(count, "dead letter")
     return confirm(
         request,
         user,

@@ -26,9 +26,9 @@ from sidecar.console.page import (
 from sidecar.console.paged import Paged, page_number
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
-from sidecar.ops.audit import DONE
+from sidecar.ops.audit import DONE, NOTHING
 from sidecar.ops.lifting import Lifting
-from sidecar.ops.numbers import NOTHING, read_lines, resume, resumed_text
+from sidecar.ops.numbers import read_lines, resume, resumed_text
 from sidecar.sending.lifting import SCOPES
 from sidecar.sending.numbers import line_text, number_of
 from sidecar.sending.pauses import Paused, Pauses

@@ -17,6 +17,7 @@ from sidecar.console.page import who as who_of
 from sidecar.console.paged import page_number
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
+from sidecar.format import many
 from sidecar.migration.preview import changes
 from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason, seen
 from sidecar.php.client import BackendError
@@ -181,7 +182,10 @@ class _VendorsPage:
                 request,
                 user,
                 question="Delete what shadow has found, and compare anew?",
-                details=[f"{parity.updates:,} updates were compared; this cannot be undone."],
+                details=[
+                    f"{many(parity.updates, 'update was', 'updates were')} compared; "
+                    "this cannot be undone."
+                ],
                 action=f"{path}/reset",
                 yes="Start over",
                 cancel=path,

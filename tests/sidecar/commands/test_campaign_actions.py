@@ -26,6 +26,11 @@ def test_pause_resume_and_cancel(
     refused = run_campaigns("cancel", campaign.uid, answer="n\n")
     assert refused.exit_code == 1
     assert state(embedded_php, campaign)[0] == "running"
+    unanswered = run_campaigns("cancel", campaign.uid)
+    assert (unanswered.exit_code, unanswered.stderr.splitlines()[-1]) == (
+        1,
+        "Error: nobody is there to answer: --yes asks nothing",
+    )
     cancelled = run_campaigns("cancel", campaign.uid, answer="y\n")
     assert cancelled.exit_code == 0
     name, reason = state(embedded_php, campaign)

@@ -1,5 +1,7 @@
 """Campaigns in words."""
 
+from dataclasses import replace
+
 from contracts.backend import CampaignCounts, CampaignErrors, DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.commands.campaigns_text import (
@@ -56,7 +58,7 @@ def test_everything_about_one() -> None:
         "5 failed later",
         "worker    host:1 has it, for 61 s; in its ledger 10 claimed, 2 sending, 1 to be reported",
         "left      13 s at this speed",
-        "speed     78.4 per second; in ten minutes 4,000 accepted, 3 failed",
+        "speed     78.4 per second; in the last ten minutes 4,000 accepted, 3 failed",
         "unknown: 2 x no answer in time",
     ):
         assert words in text, words
@@ -98,3 +100,16 @@ def test_errors_that_statuses_have_told() -> None:
     assert head_ == "failed after Meta had accepted them:"
     assert first.split()[:3] == ["3", "x", "131026"]
     assert list(failed_later(Campaign("c-1", None))) == []
+
+
+def test_one_that_is_finished_has_no_speed_any_more() -> None:
+    """Its last minute was not of its sending."""
+    one = campaign()
+    assert one.php is not None
+    counts = COUNTS.model_copy(update={"queued": 0, "unknown": 0})
+    one = replace(one, php=one.php.model_copy(update={"counts": counts}))
+    text = "\n".join(described(one, []))
+    assert "state     finished" in text
+    assert "per second" not in text
+    assert "sent      in the last ten minutes 4,000 accepted" in text
+    assert dict(zip(NAMES, row(one), strict=True))["PER S"] == "0.0"

@@ -130,7 +130,7 @@ async def test_somebody_is_signed_out(run: Run, redis: Redis) -> None:
     sessions = Sessions(redis, longest_s=100, idle_s=100)
     token = await sessions.open("Ben", Role.LOOK, Origin.LINK)
     result = await asyncio.to_thread(run, "sign-out", "Ben")
-    assert result.output == "Ben signed out of 1 sessions\n"
+    assert result.output == "Ben signed out of 1 session\n"
     assert await sessions.find(token) is None
     result = await asyncio.to_thread(run, "sign-out", "Ben", "--json")
     assert orjson.loads(result.output) == {"name": "Ben", "sessions": 0}

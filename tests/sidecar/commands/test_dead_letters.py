@@ -1,6 +1,7 @@
 """``sidecar dead-letters``: listing, saving, choosing, replaying and discarding."""
 
 import asyncio
+import base64
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -87,6 +88,13 @@ async def test_showing_one(run: Run, letters: DeadLetters) -> None:
     assert orjson.loads(result.stdout)["payload"] == {"text": "Dear Ada"}
     result = await run("dead-letters", "show", "letter-9")
     assert (result.exit_code, result.stderr) == (1, "Error: no dead letter letter-9\n")
+
+
+async def test_showing_what_could_not_be_read(run: Run, redis: Redis) -> None:
+    body = base64.b64encode(b'{"id": 1, "\xff').decode()
+    await add_dead_letter(redis, 1, kind=None, payload=None, body=body)
+    shown = orjson.loads((await run("dead-letters", "show", "letter-1")).stdout)
+    assert (shown["kind"], shown["body"]) == ("unreadable", '{"id": 1, "\\xff')
 
 
 # -- replay --

@@ -18,7 +18,7 @@ async def test_a_cutover(run_beside_php: RunBesidePhp, php: Php) -> None:
     shown = await run_beside_php(*arguments)
     assert (shown.exit_code, shown.stderr) == (0, "")
     changes, line, note, compared = shown.stdout.splitlines()
-    assert changes == "1 of 2 vendors change"
+    assert changes == "1 of 2 vendors would change"
     assert line == f"{VENDOR}  campaigns: php → sidecar"
     assert note.startswith("Nobody sends the campaigns for about")
     assert compared == f"Shadow has compared nothing of {VENDOR}."
@@ -36,7 +36,7 @@ async def test_a_rollback(run_beside_php: RunBesidePhp, php: Php, redis: Redis) 
     await redis.hset(keys.LEDGERS, "c1", VENDOR)
     await redis.hset(keys.ledger("c1"), "row", "c:x")
     shown = await run_beside_php("rollback", "--all", "--dry-run")
-    assert shown.stdout.startswith("1 of 2 vendors change\n")
+    assert shown.stdout.startswith("1 of 2 vendors would change\n")
     assert "In flight: campaign c1" in shown.stdout
     assert modes(php) == ("sidecar", "sidecar", "php")
     assert (await run_beside_php("audit")).stdout == "nothing of the kind is recorded\n"

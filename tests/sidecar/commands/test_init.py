@@ -107,7 +107,7 @@ def test_nothing_is_replaced_unless_that_is_wanted(init: Init, there: str) -> No
     Path(there).write_text("theirs")
     done = init("--out", "install")
     assert done.exit_code == 1
-    assert f"there is {Path.cwd()}/{there} already; --force replaces it" in done.stderr
+    assert f"{Path.cwd()}/{there} already exists; --force replaces it" in done.stderr
     assert "php:" not in done.stderr, "nothing was asked or tried before"
     assert Path(there).read_text() == "theirs"
     assert Path("sidecar.toml").exists() is (there == "sidecar.toml")
@@ -179,6 +179,18 @@ def test_a_wrong_answer(init: Init, arguments: tuple[str, ...], reason: str) -> 
     assert [path.name for path in Path.cwd().iterdir()] == ["secret"], "nothing was written"
 
 
+def test_what_can_hardly_be_is_said(init: Init) -> None:
+    Path("secret").write_text("/nonexist")
+    done = init("--public-url", "http://127.0.0.1:8080")
+    assert done.exit_code == 0
+    assert "WARN  app secret: Meta's have 32 hexadecimal digits" in done.stderr
+    assert "WARN  public address: Meta reaches no http://127.0.0.1:8080" in done.stderr
+    Path("secret").write_text(SECRET)
+    done = init("--public-url", "https://wa.example.com", "--force")
+    assert "WARN  app secret" not in done.stderr
+    assert "WARN  public address" not in done.stderr
+
+
 def test_settings_that_no_command_could_read(init: Init) -> None:
     done = init(SIDECAR_LEASE_TTL_MS="soon")
     assert done.exit_code == 2
@@ -247,7 +259,7 @@ def test_at_a_terminal_it_asks_and_shows_no_secret(own_environment: None, redis_
     ) as process:
         os.close(theirs)
         talk = Terminal(ours)
-        talk.answer("PHP's address", "nonsense")
+        talk.answer("Where the sidecar reaches PHP", "nonsense")
         talk.answer("it is not an http:// or https:// address", NOWHERE)
         talk.answer("Meta posts webhooks", "")
         talk.answer("Redis, without its password", redis_url)

@@ -30,7 +30,7 @@ async def test_listing(run_beside_php: RunBesidePhp, php: Php) -> None:
 async def test_listing_says_who_is_held(run_beside_php: RunBesidePhp, php: Php) -> None:
     are(php, OTHER, "php", "held", "php")
     shown = await run_beside_php("modes", "list")
-    assert "The campaigns of 1 vendors are held, so nobody sends them" in shown.stdout
+    assert "The campaigns of 1 vendor are held, so nobody sends them" in shown.stdout
 
 
 async def test_history(run_beside_php: RunBesidePhp, php: Php) -> None:

@@ -46,10 +46,10 @@ async def test_what_is_not_as_asked_fails(
     shown = await run_beside_php("rollback", "--all")
     assert shown.exit_code == 1
     assert shown.stdout.splitlines()[1:] == [
-        f"{VENDOR}  php       held       php   campaign c1: 1 rows to be settled; no worker has it",
+        f"{VENDOR}  php       held       php   campaign c1: 1 row to be settled; no worker has it",
         "1 of 2 vendors have the requested modes",
     ]
     assert shown.stderr == (
-        "Error: 1 vendors do not have the requested modes yet: repeat it. The campaigns "
+        "Error: 1 vendor does not have the requested modes yet: repeat it. The campaigns "
         "of 1 are held until then, so nobody sends them\n"
     )

@@ -59,7 +59,7 @@ async def test_who_was_changed_by_hand_is_shown(
         assert text.count(f"shadow    php        php   {ME} on ") == 1
         assert "Z: slow" in text
         assert "of no matter" not in text
-        assert "1 vendors outside it have these modes already and keep them:" in text
+        assert "1 vendor outside it has these modes already and keeps them:" in text
         assert vendors[-1] in text
     assert modes(php, vendors[0])[0] == "sidecar"
     assert modes(php, vendors[-1])[0] == "sidecar"

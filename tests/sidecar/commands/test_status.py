@@ -189,7 +189,7 @@ async def test_webhooks_wait(look: MakeStatus, redis: Redis, lane: Lane, late_s:
     await receive(redis, 1, lane)
     assert "All is well" in (await look())[0]
     await age(redis, lane, late_s)
-    await assert_problem(look, "wait, the oldest for", f"sidecar worker {lane}")
+    await assert_problem(look, "waits, the oldest for", f"sidecar worker {lane}")
     await redis.set(keys.lease(f"drain:{lane}"), 1)
     await live(redis, "worker", lane.value, leases=[f"drain:{lane}"])
     page, _ = await look()
@@ -335,7 +335,9 @@ async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.hset(keys.counters("v"), "updates", 1)
     await add_dead_letter(redis, 1, given_up_at=(seconds - 7200) * 1000)
-    await assert_problem(look, "1 dead letters of vendor v: updates that PHP refused", "replay")
+    what = "1 dead letter of vendor v: updates that PHP refused"
+    await assert_problem(look, what, "replay --all")
+    await assert_problem(look, what, "discard --kind unreadable")
 
 
 @pytest.mark.parametrize(
@@ -519,7 +521,7 @@ async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis
     await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5, False))
     page, _ = await look()
     assert "1 PROBLEM" in page
-    assert "Nothing is sent: number 110 of vendor v is paused: 131048 spam limit" in page
+    assert "Number 110 of vendor v sends nothing: 131048 spam limit" in page
     assert "sidecar numbers resume 110" in page
     shown, _ = await look(as_json=True)
     [paused] = orjson.loads(shown)["paused"]

@@ -177,8 +177,8 @@ def test_campaigns(changes: dict[str, Any], words: str) -> None:
         ),
         ({"campaigns_wanting": 1}, "110  80/s, 1 campaign wants more"),
         (
-            {"effective_rate": 40.0, "vendor_uid": "v"},
-            "110 of vendor v  40/s of 80/s (throttled not long ago; the rate is climbing)",
+            {"effective_rate": 40.1908, "vendor_uid": "v"},
+            "110 of vendor v  40.2/s of 80/s (throttled not long ago; the rate is climbing)",
         ),
         (
             {"last_outage": LastOutage("502", 1_749_999_980, 1_750_000_000)},

@@ -19,6 +19,7 @@ from rich.console import Console
 from sidecar.commands import top
 from sidecar.commands.top import Reader, live
 from sidecar.commands.top_text import Frame
+from sidecar.ops.report import Reached
 from sidecar.php.client import make_backend
 from sidecar.redis.client import Redis
 from simulator.ports import free_ports
@@ -106,6 +107,37 @@ async def test_php_is_away(run_beside_php: RunBesidePhp, php: Php, redis: Redis)
     assert "c-1" in result.stdout
 
 
+async def test_the_public_address_is_away(run_beside_php: RunBesidePhp) -> None:
+    [port] = free_ports(1)
+    result = await run_beside_php(*ONCE, SIDECAR_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    assert "\n[public-url-unavailable] " in result.stdout
+
+
+async def test_it_is_not_tried_for_each_frame(
+    redis: Redis,
+    redis_url: str,
+    php: Php,
+    make_settings: MakeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = []
+
+    async def reached(*arguments: object) -> Reached:
+        tries.append(arguments)
+        return Reached(public="it answers 502")
+
+    monkeypatch.setattr(top, "read_reached", reached)
+    settings = make_settings(backend_url=php.url)
+    backend = make_backend(settings)
+    reader = Reader(settings, redis, redis_url, backend)
+    frames = [await reader.read(), await reader.read()]
+    monkeypatch.setattr(top, "REACHED_S", 0.0)
+    frames.append(await reader.read())
+    await backend.close()
+    assert {frame.report.reached.public for frame in frames} == {"it answers 502"}
+    assert len(tries) == 2
+
+
 async def test_redis_is_away(run_beside_php: RunBesidePhp, php: Php) -> None:
     result = await run_beside_php(*ONCE, SIDECAR_REDIS_URL="redis://127.0.0.1:9/0")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -177,12 +209,12 @@ def test_live_while_redis_is_away_and_there_again(own_environment: None, tmp_pat
 
 
 async def test_the_terminal_is_left_as_it_was_after_an_error(
-    redis: Redis, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, redis_url: str, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     settings = make_settings()
     backend = make_backend(settings)
-    reader = Reader(settings, redis, backend)
+    reader = Reader(settings, redis, redis_url, backend)
     looks = 0
 
     async def read(_: Reader) -> Frame:
@@ -203,12 +235,12 @@ async def test_the_terminal_is_left_as_it_was_after_an_error(
 
 
 async def test_ctrl_c_ends_it(
-    redis: Redis, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, redis_url: str, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     settings = make_settings()
     backend = make_backend(settings)
-    task = asyncio.create_task(live(Reader(settings, redis, backend), console, 60))
+    task = asyncio.create_task(live(Reader(settings, redis, redis_url, backend), console, 60))
     assert isinstance(console.file, io.StringIO)
     file = console.file
     await eventually(lambda: "serve-not-running" in file.getvalue())

@@ -282,9 +282,10 @@ def test_in_pages_and_none_that_is_new(
     since = f"UPDATE {TABLE} SET updated_at = datetime('now', ?) WHERE _uid = ?"
     php.run(since, ("-1 hours", youngest))  # and the new one is older, by a clock that was set back
 
-    def confirm(*_: Any, **__: Any) -> None:
+    def confirm(*_: Any, **__: Any) -> bool:
         php.change(TABLE, {"status": 6}, _uid=new)
         php.run(since, ("-2 hours", new))
+        return True
 
     monkeypatch.setattr("click.confirm", confirm)
     assert "3 messages" in run(php, "resend", "--all").stdout
@@ -314,8 +315,9 @@ def test_how_far_it_came_is_told(
 def test_those_that_a_status_settles_meanwhile_are_counted(
     php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def confirm(*_: Any, **__: Any) -> None:
+    def confirm(*_: Any, **__: Any) -> bool:
         php.change(TABLE, {"status": 4}, _uid=campaign.row_uids[0])
+        return True
 
     async def pages(self: UnknownMessages, choice: Any) -> Any:
         yield list(messages)

@@ -33,7 +33,7 @@ def test_how_one_stands(
     assert (row.word, row.holds, row.trouble) == (word, holds, word not in ("full rate", "idle"))
     assert says in row.text
     assert row.state is not None
-    rates = {"full rate": 80.0, "slow": 40.0}
+    rates = {"full rate": 80.0, "idle": 80.0, "slow": 40.0}
     assert row.state.present_rate == rates.get(word, 0.0), "what is held sends nothing now"
 
 

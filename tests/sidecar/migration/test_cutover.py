@@ -107,7 +107,7 @@ async def test_what_may_still_be_sent_keeps_a_vendor_held(
     mode, why = waits[VENDOR]
     assert mode is Mode.HELD
     assert why is not None
-    assert why.endswith("1 rows to be settled; no worker has it; and 1 more")
+    assert why.endswith("1 row to be settled; no worker has it; and 1 more")
     await redis.delete(keys.LEDGERS)
     [vendor] = (await migration.move(VENDOR, campaigns=Mode.PHP)).vendors
     assert (vendor.modes.campaigns, vendor.waits_for) == (Mode.PHP, None)

@@ -85,7 +85,7 @@ async def test_updates_that_wait_to_be_tried_again(in_flight: InFlight, redis: R
         ),
         (
             CampaignInFlight("c", "v", rows=1, claims=2, held=False),
-            "campaign c: 1 rows to be settled, 2 claims without an answer; no worker has it",
+            "campaign c: 1 row to be settled, 2 claims without an answer; no worker has it",
         ),
         (
             CampaignInFlight("c", "v", rows=0, claims=0, held=True),
@@ -97,7 +97,7 @@ async def test_updates_that_wait_to_be_tried_again(in_flight: InFlight, redis: R
         ),
         (WebhooksInFlight(3, 0), "3 webhooks"),
         (WebhooksInFlight(0, 2), "2 updates that wait to be tried again"),
-        (WebhooksInFlight(1, None), "1 webhooks and many updates that wait to be tried again"),
+        (WebhooksInFlight(1, None), "1 webhook and many updates that wait to be tried again"),
     ],
 )
 def test_in_words(one: object, text: str) -> None:

@@ -53,6 +53,11 @@ async def test_what_was_moved_is_recorded(moved: Moved) -> None:
     assert (await moved(bots=Mode.PHP)).target == "all vendors"
 
 
+async def test_what_was_so_already_is_told_from_what_was_done(moved: Moved) -> None:
+    assert (await moved(VENDOR, webhooks=Mode.SIDECAR)).outcome == "done"
+    assert (await moved(VENDOR, webhooks=Mode.SIDECAR)).outcome == "nothing to do"
+
+
 async def test_what_has_to_be_repeated_says_so(moved: Moved, redis: Redis) -> None:
     await moved(VENDOR, campaigns=Mode.SIDECAR)
     await redis.hset(keys.LEDGERS, "c1", VENDOR)
@@ -70,7 +75,7 @@ def test_what_is_left_to_do() -> None:
     asked = ModesChange(vendor_uids=[], campaigns=Mode.PHP, by="a test")
     assert unfinished(changed(Mode.PHP), asked) is None
     assert unfinished(changed(Mode.SIDECAR, Mode.PHP), asked) == (
-        "1 vendors do not have the requested modes yet: repeat it"
+        "1 vendor does not have the requested modes yet: repeat it"
     )
     said = unfinished(changed(Mode.SIDECAR, Mode.HELD), asked)
     assert said is not None

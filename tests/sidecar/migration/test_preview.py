@@ -78,7 +78,7 @@ async def test_what_is_in_flight(preview: Preview, redis: Redis) -> None:
     await redis.xadd(keys.inbox(Lane.MESSAGES, "other"), {"w": b"{}"})
     found = await preview.read([vendor("v"), vendor("w")], asked(bots=Mode.SHADOW))
     assert len([words for words in found if words.startswith("In flight: campaign c")]) == MAX_NAMED
-    assert found[-2:] == ["2 more campaigns are in flight.", "In the inbox of w: 1 webhooks."]
+    assert found[-2:] == ["2 more campaigns are in flight.", "In the inbox of w: 1 webhook."]
 
 
 async def test_how_ready_they_are(preview: Preview, redis: Redis) -> None:

@@ -7,14 +7,18 @@ import pytest
 
 from contracts.backend import CampaignCounts, DueCampaign
 from contracts.campaigns import CampaignState
+from contracts.jobs import Queue
+from sidecar.metrics import MetricsRegistry
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.campaigns import (
+    NO_WORKER,
     Campaign,
     read_all,
     read_all_of_redis,
     read_one,
     read_one_of_redis,
 )
+from sidecar.ops.publisher import Telemetry
 from sidecar.ops.sends import RecentSends
 from sidecar.php.client import Backend, BackendRefused, make_backend
 from sidecar.redis import keys
@@ -54,6 +58,39 @@ def test_state_and_reason(
     assert (one.state, one.reason) == (state, reason)
     assert one.vendor_uid == VENDOR
     assert one.json["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("php", "waits", "reason"),
+    [
+        (kept(counts=CampaignCounts(queued=1)), None, NO_WORKER),
+        (kept(counts=CampaignCounts(processing=1)), None, NO_WORKER),
+        (kept(counts=CampaignCounts(queued=1)), "131057", "131057"),
+        (kept(PAUSED, counts=CampaignCounts(queued=1), reason="by PHP"), None, "by PHP"),
+        (kept(counts=CampaignCounts(queued=1), on_sidecar=False), None, None),
+        (kept(counts=CampaignCounts(read=1)), None, None),
+    ],
+)
+def test_why_nothing_is_sent_without_a_worker(
+    php: DueCampaign, waits: str | None, reason: str | None
+) -> None:
+    assert Campaign("c-1", php, work(None, waits), no_worker=True).reason == reason
+
+
+async def test_whether_a_worker_runs_for_campaigns(
+    redis: Redis, backend: Backend, php: Php
+) -> None:
+    php.add_campaign("c-1", VENDOR, counts={"queued": 1})
+    assert (await read_one(redis, backend, "c-1")).reason == NO_WORKER
+    assert [one.reason for one in await read_all(redis, backend)] == [NO_WORKER]
+    assert (await read_one(None, backend, "c-1")).reason is None
+    await redis.hset(keys.CAMPAIGNS, "c-1", VENDOR)
+    assert [one.reason for one in await read_all_of_redis(redis, "away")] == [NO_WORKER]
+    for queue in (Queue.EFFECTS, Queue.CAMPAIGNS):
+        facts: dict[str, Any] = {"queues": [queue.value]}
+        await Telemetry(redis, "worker", facts.copy, MetricsRegistry()).publish()
+        expected = NO_WORKER if queue is Queue.EFFECTS else None
+        assert (await read_one(redis, backend, "c-1")).reason == expected
 
 
 def test_rows_that_await_their_status_are_counted_once() -> None:
@@ -194,7 +231,7 @@ async def test_while_php_does_not_answer(redis: Redis) -> None:
     await Halts(redis).put_if_none("c-2", Halt(PAUSED, "132015"))
     found = await read_all_of_redis(redis, "gone")
     assert [(one.uid, one.state, one.reason, one.php_away) for one in found] == [
-        ("c-1", "running", None, "gone"),
+        ("c-1", "running", NO_WORKER, "gone"),
         ("c-2", "paused", "132015", "gone"),
     ]
     assert [await read_one_of_redis(redis, uid, "gone") for uid in ("c-1", "c-2")] == found

@@ -138,6 +138,15 @@ async def test_who_has_counted_for_a_moment_only_says_nothing(world: World) -> N
     assert await world.minutes() == {2: 1}
 
 
+async def test_the_first_that_is_ever_counted_is_seen(world: World) -> None:
+    await world.write(50)
+    await world.write(60, 300)
+    await world.write(120)
+    await world.write(600)
+    assert await world.minutes() == {1: 5, 2: 0}
+    assert await world.tens() == {10: 0.5}
+
+
 async def test_a_counter_that_has_fallen_gives_no_negative_rate(world: World) -> None:
     await world.write(0, 5000)
     await world.redis.delete(keys.METRICS)

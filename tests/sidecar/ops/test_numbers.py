@@ -16,6 +16,7 @@ from workers.sending.limiter import Limiter
 
 NOW = 1_750_000_100.0
 PAUSED = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1, False)
+LOCKED = Paused("account", "waba", "a", 131031, "131031 locked", 2)
 
 
 def number(**known: Any) -> NumberState:
@@ -45,7 +46,8 @@ def number(**known: Any) -> NumberState:
             "held for 10 min, until 2025-06-15 15:18:20Z: 131057",
         ),
         ({"held": Held(NOW + 9, "a"), "app_held": Held(NOW + 99, "b")}, ": b"),
-        ({"held": Held(NOW + 600, "131057"), "paused": PAUSED}, "131048 spam limit"),
+        ({"held": Held(NOW + 600, "131057"), "paused": PAUSED}, "paused: 131048 spam limit"),
+        ({"paused": LOCKED}, "paused, as its account waba is: 131031 locked"),
         ({"held": Held(1_750_000_000, "131057")}, "held for 0.0 s, until 2025-06-15 15:06:40Z: "),
         (
             {"outage": Outage("answer 502", NOW - 600)},
@@ -66,7 +68,6 @@ def test_why_it_is_slow_or_silent(
 
 
 SPAM = [Paused("number", "110", vendor, 131048, "131048 spam limit", 1, False) for vendor in "ab"]
-LOCKED = Paused("account", "waba", "a", 131031, "131031 locked", 2)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def test_few_vendors_are_named_and_the_others_counted(
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(1, "of a message has"), (7, "of 7 messages has"), (100, "100 messages and")],
+    [(1, "of 1 message has"), (7, "of 7 messages has"), (100, "100 messages and")],
 )
 async def test_unknown_outcomes_are_counted(
     report: Report, settings: Settings, count: int, said: str

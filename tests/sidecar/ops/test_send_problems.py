@@ -258,9 +258,13 @@ async def test_a_pause_and_its_campaigns_are_said_once(quiet: Report) -> None:
     report = replace(quiet, paused=[token], campaigns=campaigns, php=PhpReport(campaigns=known))
     first, second, third = send_problems.paused(report)
     assert first.code is Code.SENDING_PAUSED
-    assert first.what.endswith(
-        "vendor v is paused: 190 Access token expired; paused with it: campaign c1"
+    assert first.what == (
+        "The access token of vendor v sends nothing: 190 Access token expired; paused with it: "
+        "campaign c1"
     )
-    assert first.do == "Once fixed: sidecar campaigns resume c1, or sidecar numbers resume v."
+    assert first.do == (
+        "Enter an access token in PHP that may send. Then: sidecar campaigns resume c1, or "
+        "sidecar numbers resume v."
+    )
     assert second.what == f"Campaign c2 is paused: {reason}", "another vendor's"
     assert third.do == "Once the reason is fixed: sidecar campaigns resume c3."

@@ -72,8 +72,8 @@ async def test_both_sides_together(redis: Redis, backend: Backend, php: Php) -> 
     ("counts", "told"),
     [
         ({"read": 2, "error": 1}, "is finished; 2 of 3"),
-        ({"read": 2, "queued": 1}, "is running; 2 of 3"),
-        ({"read": 2, "processing": 1}, "is running; 2 of 3"),
+        ({"read": 2, "queued": 1}, "is running: no worker runs for campaigns; 2 of 3"),
+        ({"read": 2, "processing": 1}, "is running: no worker runs for campaigns; 2 of 3"),
         ({"read": 2, "unknown": 1}, "is running; 2 of 3"),
     ],
 )

@@ -45,6 +45,20 @@ def test_whom_it_stops_and_by_whom(
     assert Paused.load(paused.dump()) == paused
 
 
+@pytest.mark.parametrize(
+    ("scope", "code", "fix"),
+    [
+        ("number", 100, "compare the phone number id in PHP"),
+        ("number", 33, "compare the phone number id in PHP"),
+        ("number", 131048, "settle it in WhatsApp Manager"),
+        ("account", 131031, "settle it in WhatsApp Manager"),
+        ("token", 190, "enter an access token in PHP"),
+    ],
+)
+def test_what_can_be_done(scope: str, code: int, fix: str) -> None:
+    assert Paused(scope, "110", "v", code, "why", 1).fix.startswith(fix)
+
+
 def test_what_an_older_version_wrote_stops_whoever_names_it() -> None:
     """As it did there; it can be resumed as ever."""
     value = b'{"scope":"number","id":"110","vendor_uid":"v","code":1,"reason":"why","at":1}'

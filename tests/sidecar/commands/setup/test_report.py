@@ -59,6 +59,13 @@ def test_what_is_printed_holds_no_secret(capsys: pytest.CaptureFixture[str]) -> 
     assert made.answers.signing_secret not in shown
 
 
+def test_phps_lines_for_another_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    Installation(answers(), place(elsewhere=True), None).show()
+    shown = capsys.readouterr().out
+    assert "; what it prints goes to /srv/whatsapp/.env on PHP's machine:\ncat <<END\n" in shown
+    assert ">> /srv" not in shown
+
+
 def test_without_a_checkout_php_is_told_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from sidecar.commands.setup import filled
 from sidecar.commands.setup.probes import Php
 from sidecar.commands.setup.steps import Found, missing
 from tests.sidecar.commands.setup.made import answers, place
 
 OUT = Path("/root/install")
-LAST = ["Look whether it all works", "Move a vendor to the sidecar"]
+LAST = ["Check that everything works", "Move a vendor to the sidecar"]
 
 
 def steps(out: Path | None = OUT, told: dict[str, Any] | None = None, **found: Any) -> list[str]:
@@ -61,6 +62,21 @@ def test_commands_name_the_files() -> None:
     assert "chown" not in commands(redis_url=None), "systemd does that"
     said = commands(redis_url=None, data_dir=Path("/srv/data"))
     assert "chown -R whatsapp-sidecar: /srv/data" in said
+
+
+def test_commands_may_be_typed_anywhere() -> None:
+    said = commands()
+    assert f"cp -r {filled.CHECKOUT}/nginx/sidecar /etc/nginx/" in said
+    assert f"cp -r {filled.CHECKOUT}/contracts/laravel /srv/whatsapp/packages/" in said
+    assert f"mysql DATABASE < {filled.CHECKOUT}/contracts/sql/indexes.sql" in said
+
+
+def test_an_application_on_another_machine() -> None:
+    found = Found(Php.NOTHING, False, (), False)
+    package, env, *others = missing(answers(), place(elsewhere=True), OUT, found)
+    assert package.what.startswith("PHP, on its own machine, with these files there: install")
+    assert env.what.startswith("PHP, on its own machine, with these files there: add")
+    assert not any("own machine" in step.what for step in others)
 
 
 def test_tls_is_named_where_it_is_needed() -> None:

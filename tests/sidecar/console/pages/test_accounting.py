@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sidecar.console.pages import accounting
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
@@ -36,6 +37,19 @@ async def test_it_balances(viewer: Browser, redis: Redis) -> None:
     assert "<strong>1,234</strong>" in page
     assert vendors(page) == ["v", "w"]
     assert "does not</span>" not in page
+
+
+async def test_vendors_are_called_by_their_titles(
+    viewer: Browser, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def titles(self: VendorTitles) -> dict[str, str]:
+        return {"v": "Ada & Eva"}
+
+    monkeypatch.setattr(VendorTitles, "get", titles)
+    await count(redis, "v", webhooks_received=5, webhooks_done=3)
+    page = await viewer.page("/accounting")
+    assert vendors(page) == ["v"]
+    assert page.count(">Ada &amp; Eva</a><br>") == 2, "in both tables"
 
 
 async def test_it_does_not(viewer: Browser, redis: Redis) -> None:

@@ -44,7 +44,7 @@ def words(page: str) -> str:
 
 async def test_nothing_to_list(viewer: Browser, php: Php) -> None:
     page = await viewer.page("/campaigns")
-    assert "No campaign is like that." in page
+    assert "No campaign matches." in page
     assert "PHP tells of the newest" not in page
 
 
@@ -66,7 +66,7 @@ async def test_the_list(viewer: Browser, php: Php, redis: Redis) -> None:
     assert "Gone" not in shown
     assert "Gone" in await viewer.page("/campaigns?state=cancelled")
     nothing = await viewer.page("/campaigns?find=summer+a%26b")
-    assert "No campaign is like that" in nothing
+    assert "No campaign matches" in nothing
     assert 'href="/sidecar/campaigns/summer%20a%26b"' in nothing
     assert "Spring" in await viewer.page("/campaigns?find=spr&page=9")
 
@@ -90,7 +90,7 @@ async def test_the_list_while_php_is_away(viewer: Browser, php: Php, redis: Redi
     php.override = lambda call: refusal(503, "maintenance")
     shown = words(await viewer.page("/campaigns"))
     assert "PHP does not answer, so this is only what Redis knows" in shown
-    assert "c-1 running 0 in hand" in shown
+    assert "c-1 waits no worker runs for campaigns 0 in hand" in shown
     await redis.delete(keys.CAMPAIGNS)
 
 

@@ -46,7 +46,7 @@ async def held_scopes(redis: Redis, line: Limits) -> list[object]:
 
 
 async def test_nothing_is_known(viewer: Browser) -> None:
-    assert "No number is like that" in await viewer.page("/numbers")
+    assert "No number matches" in await viewer.page("/numbers")
 
 
 async def test_how_numbers_stand(operator: Browser, redis: Redis) -> None:
@@ -78,11 +78,12 @@ async def test_what_is_paused(operator: Browser, redis: Redis) -> None:
         await Pauses(redis).put(one)
     shown = words(await operator.page("/numbers"))
     for text in (
-        "Paused until a person acts Number 110 of v-1 131048 <b>spam</b> limit",
+        "Paused until a person acts Number 110 of v-1 131048 <b>spam</b> limit "
+        "To do: settle it in WhatsApp Manager.",
         "Since 2025-06-15 15:06:40Z , by a message of v-1. Error 131048.",
         "Account account-1, for all its vendors 131031 locked",
         "The access token of v-1 190 expired",
-        "110 0/s of 80/s paused number 110 of vendor v-1 is paused",
+        "110 0/s of 80/s paused 131048 <b>spam</b> limit v-1",
     ):
         assert text in shown, text
 

@@ -91,6 +91,15 @@ async def test_who_may_only_look_sees_neither_names_nor_numbers(
     assert "•••• 01" in page
 
 
+async def test_what_an_event_says_is_not_repeated_below_it(operator: Browser, php: Php) -> None:
+    sent = {"uid": "m", "vendor_uid": VENDOR, "incoming": False, "status": "accepted"}
+    sent |= {"accepted_at": 1_700_000_000_000, "wamid": "wamid.1"}
+    knows(php, rows=[ROW], messages=[sent])
+    page = await operator.page("/search?q=abc")
+    assert 'queued for campaign c-1<br><span class="muted">row-1</span>' in page
+    assert "accepted it as wamid.1</td>" in page
+
+
 async def test_nothing_is_found(viewer: Browser, php: Php) -> None:
     knows(php)
     assert "Nothing was found." in await viewer.page("/search?q=nobody")

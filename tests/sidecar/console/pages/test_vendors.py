@@ -229,7 +229,7 @@ async def test_what_waits_in_the_inbox_is_said(operator: Browser, php: Php, redi
     are(php, VENDOR, "sidecar", "php", "php")
     await redis.xadd(keys.inbox(Lane.MESSAGES, VENDOR), {"w": b"{}"})
     asked = await operator.post(f"{PATH}/move", {"webhooks": "php"})
-    assert f"In the inbox of {VENDOR}: 1 webhooks." in asked.text
+    assert f"In the inbox of {VENDOR}: 1 webhook." in asked.text
     assert "still handed to PHP" in asked.text
 
 

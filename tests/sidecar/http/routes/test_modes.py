@@ -64,7 +64,7 @@ async def test_what_is_waited_for_is_in_the_answer(
     await redis.hset(keys.ledger("c1"), "row", "c:x")
     [moved] = (await change(service, campaigns="php")).json()["vendors"]
     assert moved["modes"]["campaigns"] == "held"
-    assert moved["waits_for"] == "campaign c1: 1 rows to be settled; no worker has it"
+    assert moved["waits_for"] == "campaign c1: 1 row to be settled; no worker has it"
 
 
 @pytest.mark.parametrize(
