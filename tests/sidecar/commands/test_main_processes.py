@@ -80,7 +80,7 @@ def test_nobody_answers_the_question(
     process = start("unknown", "resend", "--campaign", campaign.uid)
     output, said = process.communicate("", timeout=60)
     assert (process.returncode, output) == (1, "")
-    assert said.endswith("Aborted!\n")
+    assert said.endswith("nobody is there to answer: --yes asks nothing\n")
     assert statuses(embedded_php, campaign) == [2, 2, 6, 1, 1]
 
 
