@@ -68,6 +68,9 @@ WEBHOOKS = """
 NEWEST = "(SELECT created_at FROM"
 #: Looks at so many of a vendor's contacts: along the primary key, where most of them are its.
 SOME = "LIMIT 10000) AS newest"
+#: A page of the log along its primary key: so many are read, and no more. MySQL calls that a walk
+#: through the index.
+PAGE = "ORDER BY logs._id DESC LIMIT"
 
 LARGE = ("whatsapp_message_queue", "whatsapp_message_logs", "contacts", "campaigns")
 MANY = ("vendor_settings", "whatsapp_webhook_queue", "bot_replies", "bot_flows", *LARGE)
@@ -244,7 +247,7 @@ async def test_every_statement_uses_an_index(
         for plan in plans(backend.database, statement)
         if plan["type"] in ("ALL", "index")
         and not statement.startswith(NEWEST)
-        and not (SOME in statement and plan["type"] == "index")
+        and not ((SOME in statement or PAGE in statement) and plan["type"] == "index")
         and plan["table"] not in ("vendors", "campaigns")
     }
     assert scans == set()
