@@ -67,7 +67,8 @@ def assert_settled(conversation: Conversation) -> Counter[str | None]:
     assert read(conversation.cloud_api, "report")["sent_twice"] == 0
     assert max(answered.values()) == 1
     assert found["failed"] == 0
-    assert len(answered) == len(CUSTOMERS) - found["unknown"], "what was not sent is unknown"
+    # Also of some that were sent, whose status was lost.
+    assert len(CUSTOMERS) - len(answered) <= found["unknown"], "what was not sent is unknown"
     assert set(ASKING) <= set(answered), "they are asked again, and answered"
     return found
 
