@@ -111,11 +111,14 @@ def lanes(report: Report) -> Iterator[Problem]:
             len(deferred.refused),
             f"PHP refuses {WHAT[lane]} of {{}} more vendors",
         )
-        if deferred.deaths or deferred.one_by_one:
+        # Deaths are forgotten with the next commit, and where nothing waits there is none.
+        waits = state.webhooks or state.deferred
+        if deferred.one_by_one or (deferred.deaths and waits):
+            apart = f"; {deferred.one_by_one:,} of them are processed one by one to find the cause"
             yield Problem(
                 Code.CRASH_LOOP,
-                f"A worker died {_times(deferred.deaths)} on {WHAT[lane]}; "
-                f"{deferred.one_by_one:,} of them are processed one by one to find the cause",
+                f"A worker died {_times(deferred.deaths)} on {WHAT[lane]}"
+                f"{apart if deferred.one_by_one else ''}",
                 "It becomes a dead letter. Check the worker's log for what killed it.",
                 subject=lane.value,
             )

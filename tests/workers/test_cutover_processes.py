@@ -108,7 +108,7 @@ async def test_a_command_that_is_killed_while_the_vendor_is_held(
     await command.communicate()
     listed = await run_command(redis_url, stage, "modes", "list")
     output, _ = await listed.communicate()
-    assert b"vendors are held, so nobody sends them" in output
+    assert b"of 1 vendor are held, so nobody sends them" in output
     command = await run_command(redis_url, stage, *arguments)
     output, _ = await command.communicate()
     assert command.returncode == 0, output.decode()

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from contracts.backend import CampaignState
-from contracts.jobs import Queue
+from contracts.jobs import Lane, Queue
 from contracts.modes import Mode, Modes, VendorModes
 from sidecar.clock import now_ms
 from sidecar.ops import report as reports
 from sidecar.ops.ignored import IgnoredMessages
+from sidecar.ops.message_problems import lanes
 from sidecar.ops.notifications import TargetState
 from sidecar.ops.problem import MAX_NAMED, MORE, Code
 from sidecar.ops.problems import problems, redis_unavailable
@@ -254,3 +255,32 @@ async def test_a_host_that_php_does_not_answer_is_named(report: Report, settings
     [one] = [p for p in problems(report, settings) if p.code is Code.PHP_UNAVAILABLE]
     assert "the worker host-a:7, which leaves its work to the others" in one.what
     assert one.subject == "host-a"
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "one_by_one", "said"),
+    [
+        (0, 0, []),  # nothing is left that could have killed it
+        (1, 0, ["A worker died once on statuses"]),
+        (
+            *(1, 20),
+            [
+                "A worker died once on statuses; 20 of them are processed one by one to find the "
+                "cause"
+            ],
+        ),
+    ],
+)
+def test_deaths_are_said_while_something_waits(
+    report: Report, webhooks: int, one_by_one: int, said: list[str]
+) -> None:
+    lane = Lane.STATUSES
+    state = replace(report.overview.lanes[lane], webhooks=webhooks)
+    died = replace(report.deferred[lane], deaths=1, one_by_one=one_by_one)
+    at = replace(
+        report,
+        overview=replace(report.overview, lanes={**report.overview.lanes, lane: state}),
+        deferred={**report.deferred, lane: died},
+    )
+    found = [problem.what for problem in lanes(at) if problem.code is Code.CRASH_LOOP]
+    assert found == said

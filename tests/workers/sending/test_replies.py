@@ -87,13 +87,14 @@ async def test_a_person_who_hides_the_number_is_answered_by_user_id(replies: Rep
 
 
 async def test_what_comes_while_others_are_sent_is_sent_by_the_same_run(replies: Replies) -> None:
-    await replies.ask(1)
+    await replies.ask(100)
     running = asyncio.create_task(replies.run())
-    await eventually(lambda: len(replies.sent) == 1)
+    await eventually(lambda: len(replies.sent) > 0)
+    assert len(replies.sent) < 100
     await replies.ask(1)
     await running
     await replies.assert_settled()
-    assert len(replies.sent) == 2
+    assert len(replies.sent) == 101
 
 
 async def test_an_effect_that_is_asked_for_twice_is_sent_once(replies: Replies) -> None:
