@@ -25,6 +25,10 @@ def many(count: int, one: str, more: str | None = None) -> str:
     return f"1 {one}" if count == 1 else f"{count:,} {more or one + 's'}"
 
 
+def messages(count: int) -> str:
+    return many(count, "message")
+
+
 def duration(seconds: float) -> str:
     """Return a duration as text: 0.4 s, 12 s, 4 min, 3 h, 2 d."""
     if seconds < 10:

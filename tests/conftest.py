@@ -57,6 +57,7 @@ SERVERS = (
     "tests/sidecar/commands/test_check.py::test_as_a_process",
     "tests/sidecar/commands/test_init.py::test_at_a_terminal_it_asks_and_shows_no_secret",
     "tests/sidecar/http/test_serve.py",
+    "tests/sidecar/redis/test_sentinel_tls.py",
     "tests/simulator/",
     "tests/stack/",
     "tests/system/",

@@ -11,8 +11,9 @@ from sidecar.commands.campaign_actions import act
 from sidecar.commands.campaigns_text import failed, stays
 from sidecar.commands.context import Context, confirm, whoami
 from sidecar.commands.tables import progress
+from sidecar.format import messages
 from sidecar.ops.failures import Failures
-from sidecar.ops.retrying import RetryRefused, messages, retry_failed
+from sidecar.ops.retrying import RetryRefused, retry_failed
 from sidecar.php.client import Backend
 
 

@@ -13,10 +13,10 @@ from sidecar.clock import utc_text
 from sidecar.commands.context import Context, confirm, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
 from sidecar.commands.tables import TableWriter, progress
+from sidecar.format import messages
 from sidecar.sending.settling import (
     Found,
     Settled,
-    counted,
     find,
     outcome,
     question,
@@ -100,7 +100,7 @@ def _summary(count: int) -> str:
     if not count:
         return NONE
     return (
-        f"\n{counted(count)} with an unknown outcome: delivered or not, nobody knows.\n"
+        f"\n{messages(count)} with an unknown outcome: delivered or not, nobody knows.\n"
         "To resend some, which may deliver them twice:     sidecar unknown resend MESSAGE...\n"
         "To leave them as they are, and count as failed:   sidecar unknown give-up MESSAGE...\n"
         "Instead of MESSAGE...: --campaign UID, --vendor UID or --all, and --older-than DURATION."
@@ -239,7 +239,7 @@ def _tell_count(total: int, wanted: _Wanted) -> None:
     elif not total:
         click.echo(f"{NONE}; nothing to do")
     else:
-        click.echo(f"{counted(total)} with an unknown outcome; nothing was done")
+        click.echo(f"{messages(total)} with an unknown outcome; nothing was done")
 
 
 def _tell(action: ResolveAction, wanted: _Wanted, settled: Settled, *, complete: bool) -> None:
@@ -252,6 +252,6 @@ def _tell(action: ResolveAction, wanted: _Wanted, settled: Settled, *, complete:
     click.echo(outcome(action, settled.count))
     if not wanted.uids:
         for why, count in settled.skipped.most_common():
-            click.echo(f"{counted(count)} skipped: {why}", err=True)
+            click.echo(f"{messages(count)} skipped: {why}", err=True)
     if not complete:
         click.echo("This is not all: repeat the command to go on.", err=True)

@@ -12,10 +12,11 @@ from contracts.campaigns import CampaignState
 from sidecar.console.console import Console
 from sidecar.console.page import back, confirm, confirmed, failed, form, who
 from sidecar.console.sessions import User
+from sidecar.format import messages
 from sidecar.ops.audit import FAILED
 from sidecar.ops.campaigns import read_one
 from sidecar.ops.failures import Failures, left_out
-from sidecar.ops.retrying import RetryRefused, add_pages, left_elsewhere, messages, retry_failed
+from sidecar.ops.retrying import RetryRefused, add_pages, left_elsewhere, retry_failed
 from sidecar.ops.trouble import TROUBLES, trouble_text
 
 #: Most errors that one retry may name (:class:`contracts.backend.RetryMessagesRequest`).

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
-from sidecar.format import many
 from sidecar.ops.failures import Failures
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.php.package import PackageTooOld
@@ -81,7 +80,3 @@ def left_elsewhere(counts: contract.CampaignCounts) -> Iterator[tuple[str, int]]
         yield "Meta accepted them, and they failed later", counts.failed
     if counts.unknown:
         yield "nobody knows whether they were sent", counts.unknown
-
-
-def messages(count: int) -> str:
-    return many(count, "message")

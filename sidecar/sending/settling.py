@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from contracts.backend import ResolveAction
-from sidecar.format import many
+from sidecar.format import messages
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
 #: Messages that are settled in one call of PHP.
@@ -78,26 +78,22 @@ def warning(action: ResolveAction, total: int) -> str:
     """Return what a person must know before so many are settled."""
     if action is ResolveAction.RESEND:
         return (
-            f"Nobody knows whether {counted(total)} reached the customer."
+            f"Nobody knows whether {messages(total)} reached the customer."
             " Sending again may deliver it twice."
         )
-    return f"{counted(total)} will count as failed. A status that still comes is applied."
+    return f"{messages(total)} will count as failed. A status that still comes is applied."
 
 
 def question(action: ResolveAction, total: int) -> str:
     """Return what a person is asked before so many are settled."""
     if action is ResolveAction.RESEND:
         return f"{warning(action, total)} Send again?"
-    return f"Count {counted(total)} as failed, and never resend them?"
+    return f"Count {messages(total)} as failed, and never resend them?"
 
 
 def outcome(action: ResolveAction, count: int) -> str:
     """Return what became of so many."""
     if action is ResolveAction.RESEND:
         what = "will be resent when the campaign runs, unless it has expired"
-        return f"{counted(count)} {what}"
-    return f"{counted(count)} given up"
-
-
-def counted(messages: int) -> str:
-    return many(messages, "message")
+        return f"{messages(count)} {what}"
+    return f"{messages(count)} given up"

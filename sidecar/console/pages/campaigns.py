@@ -28,9 +28,9 @@ from sidecar.console.page import (
 from sidecar.console.paged import Paged
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
+from sidecar.format import messages
 from sidecar.ops.campaign_actions import MAX_REASON, act
 from sidecar.ops.campaigns import MAX_OPEN, Campaign
-from sidecar.ops.retrying import messages
 
 _PARTS = "campaigns_parts.html"
 PER_PAGE = 50

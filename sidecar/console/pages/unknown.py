@@ -20,10 +20,11 @@ from sidecar.console.page import back, confirm, failed, form, looks, operates, p
 from sidecar.console.selection import Selections
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
+from sidecar.format import messages
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of
 from sidecar.sending import settling
-from sidecar.sending.settling import Found, Settled, counted, find, outcome, settle, warning
+from sidecar.sending.settling import Found, Settled, find, outcome, settle, warning
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
 PATH = "/unknown"
@@ -182,7 +183,7 @@ def _question(
     details: list[str],
     reason: str,
 ) -> Response:
-    what = _DO[action].format(counted(count))
+    what = _DO[action].format(messages(count))
     return confirm(
         request,
         user,
@@ -196,7 +197,7 @@ def _question(
 
 
 def _told(action: ResolveAction, settled: Settled) -> str:
-    skipped = [f"{counted(n)} skipped: {why}" for why, n in settled.skipped.most_common()]
+    skipped = [f"{messages(n)} skipped: {why}" for why, n in settled.skipped.most_common()]
     return "; ".join([outcome(action, settled.count), *skipped])
 
 

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts.backend import CampaignCounts, DueCampaign
+from sidecar.format import messages
 from sidecar.ops.failures import Failures
 from sidecar.ops.retrying import (
     RetryRefused,
     add_pages,
     failures_of,
     left_elsewhere,
-    messages,
     retry_failed,
 )
 from sidecar.php.client import Backend, make_backend

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from sidecar.console.pages import accounting
-from sidecar.console.vendor_titles import VendorTitles
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
+from tests.sidecar.console.titles import call_vendors
 
 
 async def count(redis: Redis, vendor_uid: str, **counters: int) -> None:
@@ -42,10 +42,7 @@ async def test_it_balances(viewer: Browser, redis: Redis) -> None:
 async def test_vendors_are_called_by_their_titles(
     viewer: Browser, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def titles(self: VendorTitles) -> dict[str, str]:
-        return {"v": "Ada & Eva"}
-
-    monkeypatch.setattr(VendorTitles, "get", titles)
+    call_vendors(monkeypatch, {"v": "Ada & Eva"})
     await count(redis, "v", webhooks_received=5, webhooks_done=3)
     page = await viewer.page("/accounting")
     assert vendors(page) == ["v"]

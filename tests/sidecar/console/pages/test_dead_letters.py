@@ -11,13 +11,13 @@ import pytest
 from contracts.console import Role
 from contracts.jobs import Lane
 from sidecar.console.pages import dead_letters
-from sidecar.console.vendor_titles import VendorTitles
 from sidecar.ops.audit import Audit
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
 from tests.sidecar.console.conftest import MakeBrowser
+from tests.sidecar.console.titles import call_vendors
 from tests.sidecar.console.walk import faults
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
 from tests.sidecar.ops.test_letter_pages import add_effect
@@ -63,11 +63,7 @@ async def answered(browser: Browser, asked: Any) -> str:
 @pytest.fixture
 def titled(monkeypatch: pytest.MonkeyPatch) -> None:
     """What PHP calls vendor v."""
-
-    async def get(self: VendorTitles) -> dict[str, str]:
-        return {"v": "Ada & <Sons>"}
-
-    monkeypatch.setattr(VendorTitles, "get", get)
+    call_vendors(monkeypatch, {"v": "Ada & <Sons>"})
 
 
 # -- looking --

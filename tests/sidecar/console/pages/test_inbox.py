@@ -11,13 +11,13 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.console.pages import inbox
-from sidecar.console.vendor_titles import VendorTitles
 from sidecar.inbox.ignored import Ignored
 from sidecar.inbox.partitions import drain_lease
 from sidecar.ops import inbox as ops_inbox
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
+from tests.sidecar.console.titles import call_vendors
 from tests.sidecar.console.walk import faults
 from tests.sidecar.ops.test_inbox import put, put_old, work
 from tests.sidecar.payloads import message_webhook, status_webhook
@@ -44,10 +44,7 @@ async def test_nothing_waits(operator: Browser) -> None:
 async def test_what_waits_and_why(
     operator: Browser, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def titles(self: VendorTitles) -> dict[str, str]:
-        return {"v": "Ada & <Sons>"}
-
-    monkeypatch.setattr(VendorTitles, "get", titles)
+    call_vendors(monkeypatch, {"v": "Ada & <Sons>"})
     await put(redis, "v", message_webhook(1), message_webhook(2))
     await put_old(redis, "w")
     await put(redis, "v", status_webhook(), lane=Lane.STATUSES)
