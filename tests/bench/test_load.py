@@ -105,13 +105,15 @@ async def test_a_server_that_stands_still_is_charged_for_all_that_came_meanwhile
     """One connection, and a server that answers nothing until all are due: each has waited since it
     was due, and not since it was sent."""
     waiting: list[asyncio.Transport] = []
-    goes_on = asyncio.Event()
+    has_come, goes_on = asyncio.Event(), asyncio.Event()
 
     def answer(transport: asyncio.Transport) -> None:
         transport.write(OK) if goes_on.is_set() else waiting.append(transport)
+        has_come.set()
 
     async with serving(answer) as port, connected(port, [REQUEST], 1) as load:
         run = asyncio.create_task(load.at_rate(100, 0.3))
+        await has_come.wait()
         await asyncio.sleep(0.3)
         goes_on.set()
         waiting[0].write(OK)
