@@ -45,8 +45,8 @@ LONGER = 10
 OTHERS = 100_000
 #: How long customers write.
 CUSTOMERS_S = 1.5
-#: What PHP's own routine may leave lower of a hundred messages: it reads a row and writes it without
-#: a lock. A status that comes twice, to either side while modes change, may be its last word.
+#: What PHP's own routine may leave lower of a hundred messages: it reads a row and writes it
+#: without a lock. A status that comes twice, to either side while modes change, may come last.
 LOWERED_OF_A_HUNDRED = 1
 
 
