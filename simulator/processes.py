@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from simulator import process_group
+from simulator import process_group, warm
 from simulator.guardian import guardian
 
 START_TIMEOUT_S = 60.0
@@ -59,7 +59,7 @@ class Process:
         self.log = log
         self.output = log.with_suffix(".out")
         self.port = port
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: warm.Popen | None = None
         self._output_start = 0
 
     def __enter__(self) -> Self:
@@ -113,14 +113,8 @@ class Process:
         environment = {k: v.replace("{port}", port) for k, v in self.environment.items()}
         with self.log.open("ab") as log, self.output.open("ab") as output:
             self._output_start = output.tell()
-            self._popen = subprocess.Popen(
-                [argument.replace("{port}", port) for argument in self.command],
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=log,
-                process_group=0,
-            )
+            command = [argument.replace("{port}", port) for argument in self.command]
+            self._popen = warm.spawn(command, {**os.environ, **environment}, output, log)
         guardian().watch(self.pid)
 
     def _wait_until_ready(self) -> None:
@@ -187,7 +181,7 @@ class Process:
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(STOP_TIMEOUT_S)
         self.kill()
-        return self._popen.returncode
+        return self._popen.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         """Send a signal to the group, if it is still ours: an id that has become free may have

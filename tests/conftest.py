@@ -13,6 +13,7 @@ import redis as blocking_redis
 
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import ENV_PREFIX, Settings
+from simulator import warm
 from simulator.redis_group import RedisGroup
 from simulator.redis_server import RedisServer
 from tests import trust
@@ -32,6 +33,9 @@ hypothesis.settings.register_profile(
     "fast", hypothesis.settings.get_profile("suite"), max_examples=20
 )
 hypothesis.settings.load_profile("suite")
+
+# Hundreds of parts are started: each would load its libraries anew, for a second and more.
+os.environ.setdefault(warm.SWITCH, "1")
 
 MakeSettings = Callable[..., Settings]
 

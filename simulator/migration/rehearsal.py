@@ -130,8 +130,6 @@ class Rehearsal:
     def __exit__(self, *error: object) -> None:
         if hasattr(self, "crons") and self.crons.running:
             self.crons.stop()
-        if hasattr(self, "terminal"):
-            self.terminal.close()
         self.installation.__exit__(*error)
 
     def walk(self) -> Iterator[Report]:

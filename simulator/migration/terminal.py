@@ -12,28 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-import orjson
-
 from simulator.processes import python
 from simulator.stack.application import APPLICATION
 from simulator.stack.installation import StackInstallation
 from simulator.stack.packages import MYSQL, database_server, program
 from simulator.stack.sql_server import DATABASE
+from simulator.warm import spawn
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
-
-#: The commands of `sidecar` that the page has, and the rehearsal itself.
-COMMANDS = (
-    "adopt-webhooks",
-    "check",
-    "cutover",
-    "modes",
-    "parity",
-    "rollback",
-    "rollout",
-    "status",
-)
 
 #: The units of deploy/systemd, and the parts of an installation that they stand for.
 UNITS = {"sidecar": "sidecar", "sidecar-worker": "worker"}
@@ -52,22 +39,15 @@ class Done:
 class Terminal:
     """A shell in which ``sidecar``, ``php``, ``mysql`` and ``nginx`` are the installation's, and
     ``systemctl`` starts and stops its parts. ``variables`` are those of the operator, such as
-    ``VENDOR``. With ``warm``, lines that begin with ``sidecar`` are executed without the shell, by
-    a process that has loaded it (:mod:`simulator.migration.warm`)."""
+    ``VENDOR``. With ``warm``, lines that begin with ``sidecar`` are executed without the shell, as
+    forks if there may be some (:mod:`simulator.warm`)."""
 
     def __init__(
         self, installation: StackInstallation, variables: dict[str, str], *, warm: bool
     ) -> None:
         self._installation = installation
         self._variables = variables
-        self._warm: subprocess.Popen[bytes] | None = None
-        if warm:
-            self._warm = subprocess.Popen(
-                python("simulator.migration.warm", *COMMANDS),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=ROOT,
-            )
+        self._warm = warm
         self._programs = installation.folder / "bin"
         self._programs.mkdir()
         nginx, php = installation.nginx, installation.application
@@ -94,28 +74,20 @@ class Terminal:
         words = command.split()
         if words[0] == "systemctl":
             code, output = self._systemctl(words[1], words[2:])
-        elif words[0] == "sidecar" and self._warm is not None:
-            code, output = self._sidecar(self._warm, command)
+        elif words[0] == "sidecar" and self._warm:
+            code, output = self._sidecar(command)
         else:
             code, output = self._shell(command)
         return Done(command, code, output, round(time.monotonic() - began, 2))
 
-    def close(self) -> None:
-        if self._warm is not None:
-            self._warm.communicate()
-
-    def _sidecar(self, warm: "subprocess.Popen[bytes]", command: str) -> tuple[int, str]:
-        assert warm.stdin is not None
-        assert warm.stdout is not None
-        output = self._installation.folder / "warm.out"
-        order = {
-            "arguments": shlex.split(Template(command).substitute(self._variables))[1:],
-            "environment": {**os.environ, **self._installation.environment},
-            "output": str(output),
-        }
-        warm.stdin.write(orjson.dumps(order) + b"\n")
-        warm.stdin.flush()
-        return int(warm.stdout.readline()), output.read_text()
+    def _sidecar(self, command: str) -> tuple[int, str]:
+        arguments = shlex.split(Template(command).substitute(self._variables))[1:]
+        environment = {**os.environ, **self._installation.environment}
+        path = self._installation.folder / "sidecar.out"
+        with path.open("wb") as output:
+            part = spawn(python("sidecar.commands.main", *arguments), environment, output, output)
+            code = part.wait(TIMEOUT_S)
+        return code, path.read_text()
 
     def _shell(self, command: str) -> tuple[int, str]:
         done = subprocess.run(
