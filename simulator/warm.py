@@ -1,7 +1,7 @@
 """Starts our own modules as forks of a process that has loaded what they need.
 
 To start Python and to load a worker's libraries takes more than a second of processor time, and
-tests start hundreds of parts. With ``SIMULATOR_WARM`` in the environment, :func:`spawn` asks a
+tests start hundreds of parts. With ``SIMULATOR_WARM=1`` in the environment, :func:`spawn` asks a
 process that it starts once (``python -m simulator.warm FD``) for a fork. There the module runs as
 ``__main__``, with arguments, environment, working directory, standard streams and process group of
 its own, as if it had been started anew. Measurements of memory or of starts are taken without.
@@ -88,7 +88,7 @@ def spawn(
 
 def _can_be_forked(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     return (
-        SWITCH in os.environ
+        bool(os.environ.get(SWITCH))
         and list(command[:2]) == [sys.executable, "-m"]
         and _of_the_start(environment) == _of_the_start(os.environ)
     )
