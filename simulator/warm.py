@@ -257,6 +257,8 @@ def main() -> None:
     if arguments is not None:
         gc.unfreeze()
         sys.argv = arguments
+        # It is executed anew, as if nobody had imported it.
+        sys.modules.pop(arguments[0], None)
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
