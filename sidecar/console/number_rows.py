@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sidecar.ops.numbers import Line, state_text
+from sidecar.ops.numbers import Line, why_text
 from sidecar.sending.numbers import NumberState, number_of
 
 
@@ -41,8 +41,7 @@ class NumberRow:
     @property
     def text(self) -> str:
         """Why it is slow or silent, and until when; to be read behind the word."""
-        text = "" if self.state is None else state_text(self.state)
-        return text.removeprefix("held ").removeprefix("paused: ").removeprefix("paused, ")
+        return "" if self.state is None else why_text(self.state)
 
     def named(self, find: str, titles: Mapping[str, str]) -> bool:
         """Tell whether a text stands in its number, or in its vendor's uid or title."""

@@ -62,7 +62,17 @@ def resumed_text(one: Paused) -> str:
 
 
 def state_text(state: NumberState) -> str:
-    """Return why a number is slow or silent, and until when or since when."""
+    """Return how a number stands: why it is slow or silent, and until when or since when."""
+    paused = state.paused
+    if paused is not None:
+        return f"paused{':' if paused.scope == 'number' else ','} {why_text(state)}"
+    if state.outage is None and state.holds:
+        return f"held {why_text(state)}"
+    return why_text(state)
+
+
+def why_text(state: NumberState) -> str:
+    """Return the same where it is said already that a number is paused or held, and which."""
     now = time.time()
     if state.paused is not None:
         return _paused_text(state.paused)
@@ -72,17 +82,16 @@ def state_text(state: NumberState) -> str:
     if state.holds:
         longest = max(state.holds, key=lambda one: one.until)
         left = duration(max(0.0, longest.until - now))
-        return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
+        return f"for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
     doing = "idle" if state.idle else "sends at full rate"
     return (state.reason or doing) + last_outage_text(state)
 
 
 def _paused_text(paused: Paused) -> str:
-    """Say it where number and vendor stand already."""
     if paused.scope == "number":
-        return f"paused: {paused.reason}"
+        return paused.reason
     which = "the access token" if paused.scope == "token" else f"its account {paused.id}".rstrip()
-    return f"paused, as {which} is: {paused.reason}"
+    return f"as {which} is: {paused.reason}"
 
 
 def last_outage_text(state: NumberState) -> str:
