@@ -22,7 +22,7 @@ async def test_they_are_shown_with_what_troubles_them(viewer: Browser, redis: Re
     await write(redis, "c", pid=13, breakers={"messages": "<i>500"}, version="0.2")
     page = await viewer.page("/processes")
     found = rows(page)
-    assert [row.split()[:3] for row in found if "h:" in row] == [
+    assert [row.split()[:3] for row in found if " h:" in row] == [
         ["worker", "h:11", "runs"],
         ["worker", "h:13", "in"],
         ["worker", "h:12", "silent"],
