@@ -63,6 +63,16 @@ class Count:
     twice: tuple[str, ...]
 
 
+def lowered_by_php(unfinished: dict[str, Any], before: int, messages: int) -> int:
+    """Return how many of the unfinished messages PHP's own routine may have left lower, where it
+    has done so to some before: none if anything else is unfinished, or if they are many."""
+    not_read = unfinished.get(NOT_READ, {})
+    if unfinished.keys() - {NOT_READ} or not_read.keys() - {"delivered"}:
+        return 0
+    found = int(not_read.get("delivered", 0))
+    return found if before + found <= math.ceil(messages * LOWERED_OF_A_HUNDRED / 100) else 0
+
+
 class Load:
     """``messages`` of each vendor's campaign in a wave, and ``customers`` who write to it."""
 
@@ -159,16 +169,8 @@ class Load:
         self._paused = None
 
     def forgive_lowered(self) -> None:
-        """Expect no more of messages that PHP's own routine has left lower, as long as these are
-        few, and nothing else is unfinished."""
-        unfinished = self.unfinished()
-        not_read = unfinished.pop(NOT_READ, {})
-        lowered = self.lowered + sum(not_read.values())
-        if not unfinished and lowered <= self._allowed():
-            self.lowered = lowered
-
-    def _allowed(self) -> int:
-        return math.ceil(self._wanted.total() * LOWERED_OF_A_HUNDRED / 100)
+        """Expect no more of messages that PHP's own routine has left lower."""
+        self.lowered += lowered_by_php(self.unfinished(), self.lowered, self._wanted.total())
 
     def unfinished(self) -> dict[str, Any]:
         """Return what has not come to its end yet, by name; nothing when all has."""

@@ -227,7 +227,7 @@ class Rehearsal:
         commands_began = time.monotonic()
         done = [self.terminal.run(command) for command in commands]
         commands_s = time.monotonic() - commands_began
-        unfinished = self._wait_for_rest() if rest else {}
+        unfinished = self._wait_for_rest(both_write=bool(commands)) if rest else {}
         count = self.load.count()
         return Report(
             step=title,
@@ -243,10 +243,11 @@ class Rehearsal:
             twice=count.twice,
         )
 
-    def _wait_for_rest(self) -> dict[str, Any]:
+    def _wait_for_rest(self, *, both_write: bool) -> dict[str, Any]:
         """Return what is unfinished when everything is quiet, or too much time has passed."""
         self._wait_for(lambda: not self.load.unfinished())
-        self.load.forgive_lowered()
+        if both_write:
+            self.load.forgive_lowered()
         return self.load.unfinished()
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
