@@ -4,7 +4,8 @@ To start Python and to load a worker's libraries takes more than a second of pro
 tests start hundreds of parts. With ``SIMULATOR_WARM=1`` in the environment, :func:`spawn` asks a
 process that it starts once (``python -m simulator.warm FD``) for a fork. There the module runs as
 ``__main__``, with arguments, environment, working directory, standard streams and process group of
-its own, as if it had been started anew. Measurements of memory or of starts are taken without.
+its own, as if it had been started anew. Only tests set it: commands and benchmarks start
+each part anew.
 """
 
 import atexit
@@ -12,6 +13,7 @@ import gc
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -122,7 +124,7 @@ class Fork:
     def terminate(self) -> None:
         if self.poll() is None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, 15)
+                os.kill(self.pid, signal.SIGTERM)
 
 
 class _Starter:

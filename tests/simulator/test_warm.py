@@ -13,6 +13,7 @@ import pytest
 
 from simulator import process_group, warm
 from simulator.processes import python
+from tests.eventually import eventually
 
 #: Says what it is, and waits for a signal when it is told to.
 MODULE = """
@@ -32,7 +33,8 @@ sys.exit(int(sys.argv[1]))
 
 
 @pytest.fixture(autouse=True)
-def _module(tmp_path: Path) -> None:
+def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(warm.SWITCH, "1")
     (tmp_path / "said.py").write_text(MODULE)
 
 
@@ -96,7 +98,7 @@ def test_a_signal_ends_it_and_is_told(tmp_path: Path, number: signal.Signals) ->
         part.terminate()  # whoever has ended is not asked again
 
 
-def test_it_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+async def test_it_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
     """The process that is forked, that is; its forks are the guardian's."""
     code = f"""
 import os, sys
@@ -109,12 +111,7 @@ print(warm._starter()._popen.pid, flush=True)
 os._exit(1)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    pid = int(done.stdout)
-    for _ in range(500):
-        if not process_group.members(pid):
-            return
-        signal.sigtimedwait([], 0.02)
-    pytest.fail(f"{pid} is still there")
+    await eventually(lambda: not process_group.members(int(done.stdout)), 10)
 
 
 def test_what_starts_in_another_way_is_started_anew(tmp_path: Path) -> None:
